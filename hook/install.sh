@@ -1,27 +1,32 @@
 #!/bin/sh
-# install.sh [--yes] [--dry-run] [--uninstall] [--root DIR | --destdir DIR]
+# install.sh [--yes] [--dry-run] [--uninstall] [--prefix DIR] [--root DIR | --destdir DIR]
 # Installs virt-rules from the unpacked archive that contains it. The host needs no compiler and no
 # package manager, only `sh` and the tools of busybox. Prints what it will do, and asks.
 #   --yes          do not ask
 #   --dry-run      only print what would be done
 #   --uninstall    remove what was installed; your rules and the log are kept
+#   --prefix DIR   install to DIR instead of /usr/local/libvirt, for hosts that keep nothing there over a boot
 #   --root DIR     install to the host below DIR instead of this one
 #   --destdir DIR  install to a tree for any host, with all files that a host may need
-# A NAS calls --put-hook (before libvirt starts) and --boot (waits for libvirt, restores what an
-# update removed, runs `virt-rules apply`). Neither asks; errors go to syslog.
-# `make install` and the Debian package run it as well; see hook/layout.
+# The host calls --boot at each boot, in the way of its kind (hook/hosts): it runs `virt-rules boot`, waits for libvirt,
+# restores what the host has lost, and runs `virt-rules apply`. A Synology calls --put-hook before libvirt starts, and
+# Unraid's plugin manager --plugin. None of them asks; errors go to syslog.
+# `make install` and the packages run it as well; see hook/layout. A package manager owns the files of its package, so
+# there --destdir installs these alone, and without it everything else is installed.
 #
 # libvirt starts no VM while its hook cannot be executed. So each program is run once (--version)
 # before the hook is installed, and again at boot: an update may have changed the C library.
 #
-# The programs have their paths compiled in. $manifest has a line for everything that was installed:
+# The programs look for their rules and their state beside themselves first, and the hook has a link to its engine; the
+# paths in texts are replaced here. $manifest, beside this script, has a line for everything that was installed:
 # `file`, `link`, `dir` (created by us, removed when empty), `before` (an existing hook, renamed),
-# `call` and `profile` (a line of ours in a file of another package), `new` (we created such a file).
+# `call` and `profile` (a line of ours in a file of another package), `new` (we created such a file), `executable` (we
+# made such a file executable), `keeper` (what calls us at boot; a kind of host).
 set -eu
 umask 022
 export LC_ALL=C
 # The paths of the archive; hook/layout replaces them by those of another build.
-kind=archive # or make, or deb (dpkg installs the files)
+kind=archive # or make, or a package: deb, rpm, pacman, apk
 prefix=/usr/local/libvirt
 bindir=/usr/local/libvirt/bin
 libexecdir=/usr/local/libvirt/libexec
@@ -31,26 +36,30 @@ examples=/usr/local/libvirt/examples
 manifest=/usr/local/libvirt/installed
 hooks=/etc/libvirt/hooks
 unitdir=/etc/systemd/system
+rules_link=/etc/virt-rules # of a package: where its users look first
 link=/usr/local/bin/virt-rules # so that the shell finds it; empty if $bindir is in PATH
+# The kinds of hosts. The first that this host is decides; each has its file hook/hosts/KIND.sh.
+kinds='dsm unraid truenas qnap openrc systemd rc_local other'
+compiled=$prefix compiled_rulesdir=$rulesdir compiled_statedir=$statedir
 main=$hooks/qemu
 extra=$hooks/qemu.d/virt-rules
 before=$hooks/qemu.before-virt-rules
 beside=$hooks/virt-rules-hook # AppArmor allows libvirtd to run programs in this directory
-package=/var/packages/Virtualization
-ko_script=$package/conf/systemd/insert_libvirtd_ko.sh # run before libvirtd; an update replaces it
 hook_mark='@(#)virt-rules-hook '      # in hook.c
 wrapper_mark='@(#)virt-rules-wrapper' # in the wrapper below
-call_mark='# virt-rules: puts its hook back'
-call_line="$prefix/install.sh --put-hook </dev/null >/dev/null 2>\&1 || : $call_mark"
-engine_line="$bindir/virt-rules PUx,"
+package=/var/packages/Virtualization # Synology's
+services=/etc/init.d # OpenRC's
+flash=/boot/config/plugins/virt-rules flash_link=../../..$flash # Unraid's, and from $prefix, so that --root does not matter
+emhttp=/usr/local/sbin/emhttp # Unraid's
+engine_link=$hooks/virt-rules-engine # the hook finds its engine by it
 older_state=/var/lib/virt-rules # the state directory of older `make install`s
+call_mark='# virt-rules: puts its hook back'
+unfinished=/etc/virt-rules.uninstall # while uninstalling: what is still to be removed, in this order
 manifests="/usr/local/libvirt/installed $older_state/installed" # of every kind of installation
-wants=/etc/systemd/system/multi-user.target.wants/virt-rules.service
 newline='
 '
-root='' stage=no action=install yes=no dry=no
-case $0 in */*) here=$(cd "${0%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac
-our_hook=$here/libexec/virt-rules-hook
+root='' stage=no open_parents=no action=install yes=no dry=no
+wanted_prefix='' earlier=''
 
 usage() {
     sed -n '2s/^# /usage: /p' "$0" >&2
@@ -63,7 +72,7 @@ note() { # PRIORITY TEXT
 
 fail() { # WHAT IS WRONG, AND WHAT TO DO
     echo "install.sh: $*" >&2
-    case $action in put-hook | boot) note err "$*" ;; esac # nobody reads their output
+    case $action in put-hook | boot | plugin) note err "$*" ;; esac # nobody reads their output
     exit 1
 }
 
@@ -77,8 +86,8 @@ can_run() { # TOOL: a shell may list an applet that its busybox does not have; m
 
 check_tools() {
     missing=''
-    for tool in cat chmod cp dirname grep ln mkdir mv rm rmdir sed sleep tr; do can_run $tool || missing="$missing $tool"; done
-    cmp=$(if can_run cmp; then echo yes; fi)
+    for tool in cat chmod cp dirname grep ln ls mkdir mv rm rmdir sed sleep tr; do can_run $tool || missing="$missing $tool"; done
+    for compare in cmp cksum md5sum sha1sum none; do ! can_run $compare || break; done
     [ -z "$missing" ] || fail "this host does not have all tools that the installer needs; nothing was changed; install them (busybox has them all):$missing"
 }
 
@@ -97,14 +106,25 @@ link_target() { # FILE: prints nothing if it is not a link
 }
 
 is_same_file() { # FILE FILE: a wrong `no` only costs a write
-    if [ -n "$cmp" ]; then cmp -s "$1" "$2"; else [ -f "$2" ] && [ "$(cksum <"$1")" = "$(cksum <"$2")" ]; fi
+    case $compare in
+    cmp) cmp -s "$1" "$2" ;;
+    none) return 1 ;;
+    *) [ -f "$2" ] && [ "$($compare <"$1")" = "$($compare <"$2")" ] ;;
+    esac
 }
 
+words=''
+[ $# = 0 ] || words=" $*"
 while [ $# -gt 0 ]; do
     case $1 in
     --yes) yes=yes ;;
     --dry-run) dry=yes ;;
-    --uninstall | --put-hook | --boot) action=${1#--} ;;
+    --uninstall | --put-hook | --boot | --plugin) action=${1#--} ;;
+    --prefix)
+        [ -n "${2-}" ] || usage
+        wanted_prefix=$2
+        shift
+        ;;
     --root | --destdir)
         [ $# -ge 2 ] || usage
         root=${2%/}
@@ -112,7 +132,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,12s/^# \{0,1\}//p' "$0"
+        sed -n '2,13s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage ;;
@@ -124,14 +144,255 @@ case $root in /* | '') ;; *) root=$PWD/$root ;; esac
 if [ "$root/" -ef / ]; then root=''; fi # another path of this host's root
 [ -n "$root" ] || stage=no
 check_tools
+script=$0
+while target=$(link_target "$script") && [ -n "$target" ]; do
+    case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
+done
+here=$(cd "$(dirname "$script")" && pwd -P)
 [ $stage = no ] || mkdir -p "$root"
-[ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the installed copy of the script
 [ -z "$root" ] || [ -d "$root" ] || fail "$root is not a directory"
-[ -n "$root" ] || is_root || fail "this needs root: use sudo"
+[ -z "$root" ] || root=$(cd "$root" && pwd -P)
+as_root=yes
+[ -n "$root" ] || is_root || as_root=no
+[ $as_root = yes ] || [ $dry = yes ] || fail "this needs root; run: sudo sh $here/${0##*/}$words"
+
+# Whether the files of the list belong to a package manager.
+is_package() {
+    case $kind in archive | make) return 1 ;; esac
+}
+
+is_package_tree() { # one that becomes a package
+    is_package && [ $stage = yes ]
+}
+
+# ---- the prefix
+
+# Everything that this script uses is below it, but rules of an installation of before, which stay where they are.
+use_prefix() { # DIRECTORY
+    prefix=$1 bindir=$1/bin libexecdir=$1/libexec rulesdir=$1/rules.d statedir=$1/state examples=$1/examples
+    manifest=$1/installed
+    [ ! -d "$root$rulesdir" ] || return 0
+    # Also while an installed virt-rules has no rules there.
+    if has_rules "$compiled_rulesdir" && is_kept "$compiled_rulesdir" || [ -f "$root$manifest" ] && [ -d "$root$compiled_rulesdir" ]; then
+        rulesdir=$compiled_rulesdir statedir=$compiled_statedir
+    fi
+}
+
+has_rules() { # DIRECTORY
+    for rule_file in "$root$1"/*.rules; do
+        ! exists "${rule_file#"$root"}" || return 0
+    done
+    return 1
+}
+
+# Prints DIRECTORY without links, because the installed copy of this script sees itself there.
+real_path() { # DIRECTORY, which may not exist yet
+    path=$1 rest=''
+    case $path in /*) ;; *) path=$PWD/$path ;; esac
+    while [ ! -d "$root$path" ] && [ -n "${path%/*}" ]; do
+        case ${path##*/} in '') ;; *) rest=/${path##*/}$rest ;; esac
+        path=${path%/*}
+    done
+    [ -d "$root$path" ] || { echo "$path$rest"; return; }
+    real=$(cd "$root$path/" && pwd -P)
+    case $real/ in "$root"/*) path=${real#"$root"} ;; esac
+    path=${path%/}$rest
+    echo "${path:-/}"
+}
+
+# Prints the prefix of the installation that this host has, or that its boot calls; nothing if there is none.
+earlier_prefix() {
+    ! [ -f "$root$compiled/installed" ] || { echo "$compiled"; return; }
+    for place in "$(link_target "$root$engine_link")" "$(link_target "$root$link")"; do
+        case $place in */bin/virt-rules) ;; *) continue ;; esac
+        ! [ -f "$root${place%/bin/virt-rules}/installed" ] || { echo "${place%/bin/virt-rules}"; return; }
+    done
+    [ -f "$root$older_state/installed" ] || "${host}_calls" | sed -n 1p # that of a package is none
+}
+
+# The prefix of a file of the host that calls install.sh.
+called_in() { # FILE
+    ! [ -f "$root$1" ] || sed -n 's|^[^#]*[[:space:]=]\(/[^[:space:]]*\)/install\.sh --boot.*|\1|p' "$root$1"
+}
+
+# Prints DIRECTORY, or the usual prefix if a link, such as /usr/local on Fedora's image-based hosts, leads from there to it.
+own_path() { # DIRECTORY, without links
+    if [ "$1" = "$(real_path "$compiled")" ]; then echo "$compiled"; else echo "$1"; fi
+}
+
+check_letters() { # DIRECTORY
+    case $1 in *[!A-Za-z0-9/._+@,=~-]*) fail "--prefix $1: use a path of letters, digits and the characters ._+@,=~- only" ;; esac
+}
+
+choose_prefix() {
+    if [ $kind != archive ]; then
+        [ -z "$wanted_prefix" ] || fail "--prefix is for the archive of 'make dist'; build for another place with make PREFIX=$wanted_prefix"
+        return 0
+    fi
+    if [ -f "$here/installed" ]; then
+        case $here in "$root"/*) earlier=$(own_path "${here#"$root"}") ;; esac # this is the installed copy of the script
+    fi
+    [ -n "$earlier" ] || earlier=$(earlier_prefix)
+    if [ -n "$wanted_prefix" ]; then
+        check_letters "$wanted_prefix"
+        case $wanted_prefix/ in */./* | */../*) fail "--prefix $wanted_prefix: use a path without '.' and '..'" ;; esac
+        wanted_prefix=$(own_path "$(real_path "$wanted_prefix")")
+        check_letters "$wanted_prefix"
+        if [ -n "$earlier" ] && [ "$earlier" != "$wanted_prefix" ] && [ -f "$root$earlier/installed" ]; then
+            fail "virt-rules is already installed in $earlier: leave --prefix away to update it, or uninstall it first with 'sh $earlier/install.sh --uninstall'"
+        fi
+    elif [ -n "$earlier" ] && [ "$earlier" != "$compiled" ]; then
+        [ -f "$root$earlier/installed" ] ||
+            fail "this host calls $earlier/install.sh at boot, which is not there: mount the file system of $earlier, or give --prefix"
+        wanted_prefix=$earlier
+        case $action in install | uninstall) [ "$here" = "$root$earlier" ] || echo "virt-rules is installed in $earlier" ;; esac
+    fi
+    [ "${wanted_prefix:-$compiled}" = "$compiled" ] || use_prefix "$wanted_prefix"
+}
+
+# Prints "POINT TYPE OPTIONS" of the mount of a directory that may not exist yet; nothing if that is not known.
+mount_of() { # DIRECTORY
+    [ -r "$root/proc/mounts" ] || return 0
+    found='' longest='' wanted=$(real_path "$1")
+    while read -r _ point type options _; do
+        case $wanted/ in "${point%/}"/*) ;; *) continue ;; esac
+        [ ${#point} -lt ${#longest} ] || { longest=$point found="$point $type $options"; }
+    done <"$root/proc/mounts"
+    echo "$found"
+}
+
+file_system() { # DIRECTORY: "TYPE OPTIONS" of it
+    mount=$(mount_of "$1")
+    echo "${mount#* }"
+}
+
+# Prints why DIRECTORY is gone after a boot; nothing if it stays or that is not known.
+why_lost() { # DIRECTORY
+    mounted=$(file_system "$1")
+    case $mounted in
+    rootfs\ * | tmpfs\ * | ramfs\ * | devtmpfs\ *) echo "it is on a RAM disk (${mounted%% *}) and gone after a boot" ;;
+    overlay\ *upperdir=*)
+        upper=${mounted#*upperdir=}
+        upper=${upper%%,*}
+        case $(file_system "$upper") in
+        rootfs\ * | tmpfs\ * | ramfs\ *) echo "what is written there is in RAM (overlay over $upper) and gone after a boot" ;;
+        esac
+        ;;
+    esac
+}
+
+is_kept() { # DIRECTORY
+    [ -z "$(why_lost "$1")" ]
+}
+
+# Prints why the programs cannot be in DIRECTORY; nothing if they can.
+why_unfit() { # DIRECTORY
+    mounted=$(file_system "$1")
+    case ${mounted%% *} in
+    vfat | msdos | exfat | fat | ntfs | ntfs3 | fuseblk | hfsplus | cifs | smb3)
+        echo "its file system (${mounted%% *}) has no owners, modes and links as programs of root need them"
+        return
+        ;;
+    esac
+    ! is_read_only "$1" || { echo "its file system is read-only"; return; }
+    case ,${mounted#* }, in
+    *,noexec,*) echo "its file system is mounted noexec, so no program can run there" ;;
+    *) why_lost "$1" ;;
+    esac
+}
+
+is_read_only() { # DIRECTORY
+    case "$(file_system "$1")," in
+    *\ ro,* | *,ro,*) ;;
+    *) return 1 ;;
+    esac
+}
+
+existing_parent() { # PATH: itself, or the nearest directory above that exists
+    path=$1
+    while [ ! -d "$root$path" ] && [ -n "$path" ]; do path=${path%/*}; done
+    echo "${path:-/}"
+}
+
+# Others who can write there, or in a directory above, could put their programs in place of ours, which root runs.
+why_unsafe() { # DIRECTORY
+    directory=$(real_path "$1")
+    path=$(existing_parent "$directory")
+    me=0 # who installs to this host is root, or looks what root would do
+    [ -z "$root" ] || ! can_run id || me=$(id -u)
+    while :; do
+        # shellcheck disable=SC2012,SC2046 # the first words of one line
+        set -- $(ls -ldn "$root$path")
+        if [ "$3" != 0 ] && [ "$3" != "$me" ]; then
+            echo "$path belongs to user $3 and not to root; first run: chown root $path"
+            return
+        fi
+        who=$(writers "$1" "$4")
+        case $1:$path in
+        ?????????[tT]*:"$directory" | ?????????[!tT]*:*) ;;
+        *) who='' ;; # in a sticky directory others cannot rename what root has there
+        esac
+        if [ -n "$who" ] && { [ "$path" = "$directory" ] || [ $open_parents = no ]; }; then
+            echo "$path can be written by $who; first run: chmod go-w $path"
+            return
+        fi
+        [ -n "${path%/}" ] || return 0
+        path=${path%/*}
+        path=${path:-/}
+    done
+}
+
+writers() { # MODE GROUP: who else than root, by a mode such as drwxrwxr-x
+    case $1 in
+    ????????w*) echo "all users" ;;
+    ?????w*) [ "$2" = 0 ] || echo "group $2" ;;
+    esac
+}
+
+refuse_prefix() { # WHY
+    place=$("${host}_place")
+    [ "$place" != "$prefix" ] || place=DIRECTORY
+    fail "nothing was changed, because virt-rules cannot be in $prefix: $1; choose a directory that this host keeps: sh install.sh --prefix $place"
+}
+
+# Before anything is asked. Each kind of host calls it, or looks for itself.
+check_prefix() {
+    why=$(why_unfit "$prefix")
+    if [ -z "$why" ] && [ $as_root = yes ] && [ ! -w "$root$(existing_parent "$prefix")" ]; then why='nothing can be written there'; fi
+    [ -z "$why" ] || refuse_prefix "$why"
+    [ $kind = archive ] || return 0
+    ! is_read_only "$hooks" ||
+        fail "nothing was changed, because $hooks, where libvirt looks for its hook, is on a read-only file system: mount it writable"
+    why=$(why_unsafe "$prefix")
+    [ -z "$why" ] || fail "nothing was changed, because virt-rules would not be safe in $prefix: $why"
+    [ "$prefix" = "$compiled" ] || is_own_directory "$prefix" ||
+        fail "nothing was changed, because $prefix has other files: use a directory of its own, such as --prefix $prefix/virt-rules"
+}
+
+is_own_directory() { # DIRECTORY: not there, empty, or with files of ours
+    [ -d "$root$1" ] && [ "$root$1" != "$here" ] || return 0
+    ! grep -qsxF -- "$1" "$root$unfinished" || return 0
+    for name in installed rules.d state virt-rules.conf libexec/virt-rules-hook; do
+        ! exists "$1/$name" || return 0
+    done
+    for file in "$root$1"/* "$root$1"/.[!.]*; do
+        ! exists "${file#"$root"}" || return 1
+    done
+}
+
+# Prints the first mount point that PATTERN names and that is fit for programs, or else FALLBACK.
+kept_mount() { # PATTERN FALLBACK
+    while read -r _ point _; do
+        # shellcheck disable=SC2254 # a pattern
+        case $point in $1) ;; *) continue ;; esac
+        [ -n "$(why_unfit "$point")" ] || { echo "$point"; return; }
+    done <"$(if [ -r "$root/proc/mounts" ]; then echo "$root/proc/mounts"; else echo /dev/null; fi)"
+    echo "$2"
+}
 
 # ---- every change is a step: printed in the pass `plan`, done in the pass `act`
 
-pass=plan changes=0 done_steps='' hook_changed=no current=''
+pass=plan changes=0 done_steps='' hook_changed=no current='' grouping='' grouped=''
 
 step() { # WHAT: returns true if it is to be done now
     changes=$((changes + 1))
@@ -142,22 +403,52 @@ step() { # WHAT: returns true if it is to be done now
     fi
 }
 
+# As step, for one of the many files of virt-rules itself: say_files prints the first few of a directory, or their number.
+step_file() { # WHAT FILE
+    if [ "$pass" = act ] || [ -z "$grouping" ]; then
+        step "$*"
+        return
+    fi
+    changes=$((changes + 1)) grouped="$grouped$*$newline"
+    return 1
+}
+
+say_files() {
+    for top in "$prefix" /usr/local/share /usr/share; do
+        below=$(printf '%s' "$grouped" | grep "^[a-z]* $top/" || :)
+        grouped=$(printf '%s' "$grouped" | grep -v "^[a-z]* $top/" || :)$newline
+        count=$(printf '%s\n' "$below" | grep -c .) || continue
+        if [ "$count" -le 3 ]; then
+            printf '%s\n' "$below" | sed 's/^/  /'
+        else
+            echo "  ${below%% *} $count files below $top"
+        fi
+    done
+    printf '%s' "$grouped" | sed -n 's/./  &/p'
+    grouping='' grouped=''
+}
+
 has_lines() { # LINE: whether the manifest has it
     [ -f "$root$manifest" ] && grep -qxF -- "$1" "$root$manifest"
 }
 
 record() { # KIND PATH: called before the change, so that after a power cut every change is in the manifest
     current="$current$1 $2$newline"
-    [ "$pass" = act ] || return 0
+    [ "$pass" = act ] && ! is_package_tree || return 0
     has_lines "$1 $2" || echo "$1 $2" >>"$root$manifest"
 }
 
 forget() { # LINE
     [ "$pass" = act ] && has_lines "$1" || return 0
-    new=$root$manifest.new
+    new=$root$manifest.new.$$
     grep -vxF -- "$1" "$root$manifest" >"$new" || :
     mv -f "$new" "$root$manifest"
     new=''
+}
+
+lost=''
+lost() { # FILE: whether it was not there before this run
+    case $lost in *" $1 "*) ;; *) return 1 ;; esac
 }
 
 make_directory() { # DIRECTORY, and its parents
@@ -169,6 +460,7 @@ make_directory() { # DIRECTORY, and its parents
 
 # The manifest records that its own directory was created, which must exist first.
 make_manifest_directory() {
+    finish_uninstall
     made='' directory=$(dirname "$manifest")
     while [ ! -d "$root$directory" ]; do
         made="dir $directory$newline$made"
@@ -184,17 +476,18 @@ new=''
 trap '[ -z "$new" ] || rm -f "$new"' EXIT
 
 # install_file FILE TARGET MODE [DIRECTORY]: replaces TARGET atomically, because libvirt may be running the old file.
-# The new file is written in DIRECTORY, so that libvirt never finds an incomplete file in qemu.d.
+# The new file is written in DIRECTORY, so that libvirt never finds an incomplete file in qemu.d. Its name has our
+# process, because two of us may run at boot: a Synology calls --put-hook and --boot.
 install_file() {
     record file "$2"
     if [ ! -L "$root$2" ] && is_same_file "$1" "$root$2" && { [ "$3" = 644 ] || [ -x "$root$2" ]; }; then return; fi
-    step "write $2" || return 0
+    step_file write "$2" || return 0
     write_file "$2" "$3" "${4:-}" <"$1"
 }
 
 write_file() { # TARGET MODE [DIRECTORY]: writes standard input
     make_directory "$(dirname "$1")"
-    new=$root${3:-$(dirname "$1")}/.virt-rules.new
+    new=$root${3:-$(dirname "$1")}/.virt-rules.new.$$
     rm -f "$new"
     (umask 077 && cat >"$new")
     chmod "$2" "$new"
@@ -204,7 +497,7 @@ write_file() { # TARGET MODE [DIRECTORY]: writes standard input
 
 remove_file() { # FILE
     [ -e "$root$1" ] || [ -L "$root$1" ] || return 0
-    step "remove $1" || return 0
+    step_file remove "$1" || return 0
     rm -f "$root$1"
 }
 
@@ -216,14 +509,77 @@ exists() { # FILE, or a link to nowhere
     [ -e "$root$1" ] || [ -L "$root$1" ]
 }
 
-# edit FILE SED-SCRIPT: changes a file of another package and keeps its owner and mode
-edit() {
-    new=$root$1.virt-rules.new
+# rewrite FILE COMMAND ...: replaces a file of another package by what the command prints; keeps its owner and mode
+rewrite() {
+    rewritten=$root$1
+    shift
+    new=$rewritten.virt-rules.new.$$
     rm -f "$new"
-    cp -p "$root$1" "$new"
-    sed "$2" "$root$1" >"$new"
-    mv -f "$new" "$root$1"
+    cp -p "$rewritten" "$new"
+    "$@" >"$new"
+    mv -f "$new" "$rewritten"
     new=''
+}
+
+edit() { # FILE SED-SCRIPT
+    rewrite "$1" sed "$2" "$root$1"
+}
+
+note_once() { # TEXT
+    [ "$pass" = act ] || echo "  note: $*"
+}
+
+# Adds a line to a script that the host runs: after its #! line, and before any line that may exit it. A script that
+# does not exist gets REST as well.
+add_call() { # SCRIPT COMMAND [REST]
+    record call "$1"
+    call="$2 $call_mark" called=${2%%/install.sh *}
+    quoted=$(printf '%s\n' "$call" | sed 's/[&,\\]/\\&/g')
+    case $newline$(grep -sF -- "$call_mark" "$root$1" || :) in
+    "$newline") ;;
+    "$newline"'#'* | *[[:space:]]"${called##* }/install.sh "*) return 0 ;; # an administrator may have turned it off
+    *) # of a prefix that is gone
+        step "change the call of install.sh in $1" || return 0
+        edit "$1" "s,^.*$call_mark.*,$quoted,"
+        return
+        ;;
+    esac
+    exists "$1" || record new "$1"
+    step "add a call of install.sh to $1" || return 0
+    if ! exists "$1"; then
+        printf '%s\n' '#!/bin/sh' "$call" ${3+"$3"} | write_file "$1" 755
+    elif [ ! -s "$root$1" ]; then
+        printf '%s\n' "$call" >"$root$1"
+    else
+        case $(sed -n 1p "$root$1") in
+        '#!'*) edit "$1" "1s,\$,\\$newline$quoted," ;;
+        *) edit "$1" "1s,^,$quoted\\$newline," ;;
+        esac
+    fi
+}
+
+remove_call() { # SCRIPT [REST]
+    marked "$call_mark" "$1" || return 0
+    step "remove the call of install.sh from $1" || return 0
+    edit "$1" "/$call_mark/d"
+    if has_lines "new $1" && ! grep -Fqvx -e '#!/bin/sh' -e "${2-}" "$root$1"; then rm -f "$root$1"; fi
+}
+
+# Enables a service by a link, but not again after the administrator disabled it; once lost with its file, it is.
+enable_service() { # LINK SERVICE WHAT-IT-DOES
+    ! is_masked "$2" || return 0
+    if ! exists "$2" && is_read_only "${2%/*}"; then
+        note_once "let this host do it in its own way: ${1##*/}, which $3; $prefix/install.sh --boot as root at each boot does all of it"
+        return 0
+    fi
+    if exists "$1" || { has_lines "link $1" && ! lost "$2"; }; then
+        record link "$1"
+        return 0
+    fi
+    record link "$1"
+    step "enable ${1##*/}, which $3" || return 0
+    make_directory "$(dirname "$1")"
+    ln -s "$2" "$root$1"
 }
 
 # ---- libvirt
@@ -246,7 +602,7 @@ catches_hangup() { # PROCESS: SIGHUP would kill a process that does not catch it
 signal_libvirt() {
     process=$(daemon_process)
     if [ -z "$process" ]; then
-        [ "$pass" = plan ] || [ $stage = yes ] || echo "no libvirtd or virtqemud runs now; libvirt looks for hooks when it starts"
+        [ "$pass" = plan ] || [ $stage = yes ] || [ "$action" = uninstall ] || echo "no libvirtd or virtqemud runs now; libvirt looks for hooks when it starts"
         return 0
     fi
     step "tell libvirt (process $process) to look for hooks (SIGHUP; VMs keep running)" || return 0
@@ -307,19 +663,27 @@ version_of() { # PROGRAM: prints "9 0", or nothing
         sed -n 's/^\(.*[^0-9.]\)\{0,1\}\([0-9][0-9]*\)\.\([0-9][0-9]*\)\.[0-9][0-9]*.*/\2 \3/p' | sed -n 1p
 }
 
-# The version of the daemon, or else of virsh from the same package. A NAS has both in directories of its own,
-# with their libraries.
+# Where libvirt can be: the usual places, then those of a NAS, which has its libraries beside it: Synology's package,
+# QNAP's Virtualization Station (/QVS; older ones /KVM/opt).
+libvirt_tops="/usr /usr/local $package/target/usr/local $package/target/usr $package/target /QVS/usr /QVS /KVM/opt /KVM/usr /KVM"
+
+# The version of the daemon that runs, or else of one that is there, or else of virsh from the same package.
 libvirt_version() {
-    target=$root$package/target
-    for program in "$root/usr/sbin/libvirtd" "$root/usr/sbin/virtqemud" "$root/usr/local/sbin/libvirtd" \
-        "$root/usr/local/sbin/virtqemud" "$root/usr/bin/virsh" "$root/usr/local/bin/virsh" \
-        "$target/usr/local/bin/virsh" "$target/usr/bin/virsh" "$target/bin/virsh"; do
-        [ -x "$program" ] || continue
-        top=$(dirname "$(dirname "$program")")
-        version=$(version_of "$program")
-        [ -n "$version" ] || version=$(LD_LIBRARY_PATH=$top/lib:$top/lib64 version_of "$program")
-        [ -z "$version" ] || { echo "$version"; return; }
+    running=$(daemon_process)
+    [ -n "$root" ] || [ -z "$running" ] || program_version "$(link_target "/proc/$running/exe")" || return 0
+    for name in sbin/libvirtd sbin/virtqemud bin/virsh; do
+        for top in $libvirt_tops; do program_version "$root$top/$name" || return 0; done
     done
+}
+
+program_version() { # PROGRAM: returns false once it has printed one
+    [ -x "$1" ] || return 0
+    above=$(dirname "$(dirname "$1")")
+    version=$(version_of "$1")
+    [ -n "$version" ] || version=$(LD_LIBRARY_PATH=$above/lib64:$above/lib version_of "$1")
+    [ -n "$version" ] || return 0
+    echo "$version"
+    return 1
 }
 
 runs_directory() { # whether libvirt runs the programs in qemu.d: 6.5 and later
@@ -335,29 +699,36 @@ wrapper_text() {
     cat <<TEXT
 #!/bin/sh
 # $wrapper_mark: runs the hook that was here before, then virt-rules-hook, each with the same
-# arguments and input. libvirt gets the status and output of the first one.
+# arguments and input. libvirt gets the status and output of the first one; and of the second
+# one, if a rule stops the start of a VM, the status 1 and the reason.
 # install.sh --uninstall restores the first one.
 xml=\$(cat && echo .) # the dot keeps the newlines at the end
 status=0
 if [ -x '$before' ]; then
     printf %s "\${xml%.}" 2>/dev/null | '$before' "\$@" || status=\$?
 fi
-printf %s "\${xml%.}" 2>/dev/null | '$beside' "\$@" >/dev/null 2>&1
+if [ "\$status" = 0 ] && [ "\${2-}" = prepare ]; then
+    printf %s "\${xml%.}" 2>/dev/null | '$beside' "\$@" >/dev/null
+    [ \$? != 1 ] || status=1
+else
+    printf %s "\${xml%.}" 2>/dev/null | '$beside' "\$@" >/dev/null 2>&1
+fi
 exit \$status
 TEXT
 }
 
 install_text() { # TEXT TARGET MODE
     record file "$2"
-    if [ ! -L "$root$2" ] && [ -x "$root$2" ] && [ "$(cat "$root$2")" = "$1" ]; then return; fi
-    step "write $2" || return 0
+    if [ ! -L "$root$2" ] && [ -f "$root$2" ] && { [ "$3" = 644 ] || [ -x "$root$2" ]; } &&
+        [ "$(cat "$root$2")" = "$1" ]; then return; fi
+    step_file write "$2" || return 0
     printf '%s\n' "$1" | write_file "$2" "$3"
 }
 
 keep_earlier_hook() {
     record before "$before"
     step "keep the existing hook as $before and call it first" || return 0
-    new=$root$hooks/.virt-rules.new
+    new=$root$hooks/.virt-rules.new.$$
     rm -f "$new"
     ln "$root$main" "$new" 2>/dev/null || cp -pP "$root$main" "$new"
     mv -f "$new" "$root$before"
@@ -367,6 +738,13 @@ keep_earlier_hook() {
 
 restore_earlier_hook() {
     exists "$before" || return 0
+    # Killed while it kept the hook, or somebody has put the same one there again.
+    if is_same_file "$root$before" "$root$main" && ! [ -L "$root$main" ] && ! [ -L "$root$before" ] ||
+        [ -n "$(link_target "$root$main")" ] && [ "$(link_target "$root$main")" = "$(link_target "$root$before")" ]; then
+        step "remove $before, which is the hook in place" || return 0
+        rm -f "$root$before"
+        return
+    fi
     if exists "$main" && ! marked "$wrapper_mark" "$main"; then
         echo "$main is new and is kept; the hook from before virt-rules is $before" >&2
         return 0
@@ -397,32 +775,56 @@ use_main() {
 }
 
 install_hook() {
-    changes_before=$changes
     [ ! -d "$root$main" ] || fail "$main is a directory; libvirt expects a program there: move the directory away"
+    ! unraid_waits_for_image || return 0
+    install_engine_link
+    change_hook choose_hook
+}
+
+choose_hook() {
     if runs_directory; then use_directory; else use_main; fi
+}
+
+change_hook() { # COMMAND
+    changes_before=$changes
+    "$1"
     [ "$changes" = "$changes_before" ] || hook_changed=yes
+}
+
+# A hook stays a copy, so that libvirt can run it even while the file system of the prefix is not mounted.
+install_engine_link() {
+    [ $kind = archive ] && [ "$prefix" != "$compiled" ] || return 0
+    record link "$engine_link"
+    [ "$(link_target "$root$engine_link")" != "$bindir/virt-rules" ] || return 0
+    step "link $engine_link to $bindir/virt-rules" || return 0
+    make_directory "$hooks"
+    rm -f "$root$engine_link"
+    ln -s "$bindir/virt-rules" "$root$engine_link"
 }
 
 # ---- what else a kind of host needs
 
-has_nas() { [ -d "$root$package" ]; }
-has_udev() { [ $stage = yes ] || [ -d "$root/etc/udev" ] || [ -d "$root/usr/lib/udev" ] || [ -d "$root/lib/udev" ]; }
-has_systemd() { # DSM's systemd would treat our unit as its own
-    [ $stage = yes ] || { ! has_nas && { [ -d "$root/run/systemd/system" ] || [ -x "$root/usr/lib/systemd/systemd" ] ||
-        [ -x "$root/lib/systemd/systemd" ]; }; }
+has() { # FOR: whether this host needs such files; a tree for any host (--destdir) gets those of each
+    case $1 in
+    udev) [ $stage = yes ] || [ -d "$root/etc/udev" ] || [ -d "$root/usr/lib/udev" ] || [ -d "$root/lib/udev" ] ;;
+    systemd) [ $stage = yes ] || [ "$host" = systemd ] ;;
+    *) [ "$1" = "$host" ] ;;
+    esac
 }
 
-# Not enabled again after the administrator disabled it. For a tree (--destdir) its host decides.
-enable_unit() {
-    has_systemd && [ $stage = no ] && [ $kind != deb ] && ! is_masked "$unitdir/virt-rules.service" || return 0
-    if has_lines "link $wants" || exists "$wants"; then
-        record link "$wants"
-        return 0
-    fi
-    record link "$wants"
-    step "enable virt-rules.service, which runs virt-rules apply at boot, after libvirt" || return 0
-    make_directory "$(dirname "$wants")"
-    ln -s "$unitdir/virt-rules.service" "$root$wants"
+# hook/layout puts hook/hosts/*.sh here. Each has, for its KIND of host:
+#   KIND_is_here        whether this host is one
+#   KIND_place          prints a prefix that such a host keeps
+#   KIND_check          before anything is asked: fails if the prefix does not do there
+#   KIND_keep           installs the keeper, which calls `install.sh --boot` at each boot
+#   KIND_remove_keeper  removes it, if its line in the manifest is `keeper KIND`
+#   KIND_calls          prints the prefix that an installed keeper calls
+#   KIND_runs_unit NAME whether the host's boot runs the programs by that unit
+@hosts@
+find_host() {
+    for host in $kinds; do
+        ! "${host}_is_here" || return 0
+    done
 }
 
 reload_systemd() {
@@ -483,30 +885,7 @@ disallow_engine() { # LOCAL
     if has_lines "new $1" && [ -e "$root$1" ] && [ ! -s "$root$1" ]; then rm -f "$root$1"; fi
 }
 
-# ---- Synology: DSM creates /etc/libvirt again at each boot, after boot scripts have started. If a unit of ours
-# were ordered relative to the package's units, DSM would report a broken dependency.
-
-add_call() {
-    has_nas && [ $kind = archive ] || return 0
-    if [ ! -f "$root$ko_script" ]; then
-        [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is restored only when libvirt runs"
-        return 0
-    fi
-    record call "$ko_script"
-    ! marked "$call_mark" "$ko_script" || return 0
-    step "add a call of install.sh to $ko_script" || return 0
-    # Before any line that may exit the script, and after the #! line.
-    case $(sed -n 1p "$root$ko_script") in
-    '#!'*) edit "$ko_script" "1s,\$,\\$newline$call_line," ;;
-    *) edit "$ko_script" "1s,^,$call_line\\$newline," ;;
-    esac
-}
-
-remove_call() { # FILE
-    marked "$call_mark" "$1" || return 0
-    step "remove the call of install.sh from $1" || return 0
-    edit "$1" "/$call_mark\$/d"
-}
+# ---- at boot
 
 # The manifest keeps its lines about the hook: the hook is restored once the programs start again.
 remove_hook() {
@@ -521,11 +900,22 @@ remove_hook() {
 
 # Before libvirt starts: uses the previous place of the hook, because getting libvirt's version takes time.
 restore_hook() {
+    install_engine_link
     if has_lines "file $extra"; then use_directory; else use_main; fi
 }
 
+# What the host has lost, but the hook.
+restore_rest() {
+    install_files host
+    "${host}_keep"
+    install_link
+    install_rules_link
+    each_profile allow_engine
+}
+
 wait_for_libvirt() {
-    tries=900
+    process='' tries=900
+    [ -z "$root" ] || return 0 # it runs on that host
     while process=$(daemon_process); [ -z "$process" ] || ! catches_hangup "$process"; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || return 1
@@ -543,18 +933,31 @@ apply_rules() {
     note warning "virt-rules apply: $(printf '%s' "$said" | tr '\n' ' ')"
 }
 
-# Tests the hook before libvirt can find it, and the other programs before they are used.
+# What the rules want of the host itself, before libvirt starts VMs.
+prepare_host() {
+    [ -z "$root" ] || return 0
+    said=$("$root$bindir/virt-rules" boot 2>&1 </dev/null) || note warning "virt-rules boot: $(printf '%s' "$said" | tr '\n' ' ')"
+}
+
+# Tests the programs before libvirt can find the hook. Where /etc/libvirt is there before libvirt starts, the hook is
+# restored first; where it is created later, or again, once libvirt runs.
 boot() {
-    hook_starts || give_up
-    wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; the hook is restored when it starts"; exit 0; }
     programs_start || give_up
-    install_hook
-    install_files 'nas udev systemd'
-    add_call
-    install_link
-    [ "$hook_changed" = no ] || signal_libvirt >/dev/null
+    [ "$host" != unraid ] || unraid_boot
+    # A Synology has lost it at each boot, and calls --put-hook for that right before libvirt starts.
+    [ "$host" = dsm ] || [ ! -d "$root${hooks%/*}" ] || change_hook restore_hook
+    restore_rest
+    "${host}_runs_unit" virt-rules-boot.service || prepare_host
+    if wait_for_libvirt; then
+        install_hook
+        restore_rest
+        [ "$hook_changed" = no ] || signal_libvirt >/dev/null
+    elif ! [ -d "$root${hooks%/*}" ]; then
+        note warning "libvirt did not start within 15 minutes; the hook is not restored: run $prefix/install.sh when it runs"
+        exit 0
+    fi
     [ "$changes" = 0 ] || note warning "restored what was missing, perhaps after an update: $done_steps"
-    apply_rules
+    [ -z "$process" ] || "${host}_runs_unit" virt-rules.service || apply_rules
 }
 
 give_up() {
@@ -623,9 +1026,10 @@ starts() { # PROGRAM TARGET
         return 1
     fi
     if [ -f "$file" ] && [ ! -x "$file" ]; then
+        [ $as_root = yes ] || return 0
         directory=$(dirname "$2")
         while [ ! -d "$directory" ]; do directory=$(dirname "$directory"); done
-        file=$directory/.virt-rules.new
+        file=$directory/.virt-rules.new.$$
         new=$file
         said=$({ rm -f "$file" && cat "$1" >"$file" && chmod 700 "$file"; } 2>&1) || return 1
     fi
@@ -656,6 +1060,7 @@ what_to_do() {
     case $said in
     *GLIBC_*) echo "the C library of this host is older than the one it was built with; build virt-rules on this host or on an older one, or update this host" ;;
     *'not found'*) echo "this host does not have the GNU C library: build virt-rules on this host" ;;
+    *'ermission denied'*) echo "mount its file system without noexec, or choose another directory with --prefix" ;;
     *'xec format'*) echo "get or build virt-rules for this processor" ;;
     *) echo "build virt-rules for this host" ;;
     esac
@@ -699,16 +1104,23 @@ missing_version() { # C-LIBRARY: the first version that the engine needs and the
 
 # Each installation has its own manifest: two of them would remove each other's hook.
 check_alone() {
-    for other in $manifests; do
+    by_link=$(link_target "$root$engine_link") # of an archive at another prefix
+    for other in $manifests "${by_link%/bin/virt-rules}/installed"; do
         [ "$other" = "$manifest" ] || ! [ -f "$root$other" ] ||
             fail "virt-rules is already installed in another way ($other): uninstall that first, with $(remover_of "$other")"
     done
 }
 
 remover_of() { # MANIFEST
-    case $1 in
-    "$older_state"/*) echo "'dpkg --remove virt-rules' or 'make uninstall PREFIX=/usr'" ;;
-    *) echo "'sh ${1%/*}/install.sh --uninstall'" ;;
+    case $1 in "$older_state"/*) ;; *) echo "'sh ${1%/*}/install.sh --uninstall'"; return ;; esac
+    owner=$(sed -n 's/^kind=\([a-z]*\).*/\1/p' "$root/usr/libexec/virt-rules/install.sh" "$root/usr/lib/virt-rules/install.sh" 2>/dev/null || :)
+    case $owner in
+    deb) echo "'apt remove virt-rules'" ;;
+    rpm) echo "'rpm --erase virt-rules'" ;;
+    pacman) echo "'pacman -R virt-rules'" ;;
+    apk) echo "'apk del virt-rules'" ;;
+    make) echo "'make uninstall PREFIX=/usr' in its source" ;;
+    *) echo "the package manager (apt remove, rpm --erase, pacman -R or apk del virt-rules) or 'make uninstall PREFIX=/usr'" ;;
     esac
 }
 
@@ -716,15 +1128,28 @@ is_masked() { # FILE: the administrator masked it for udev or systemd
     [ "$(link_target "$root$1")" = /dev/null ]
 }
 
-# Installs the files of the list `files`: a line "MODE SOURCE TARGET FOR". FOR is `any` or a kind of host.
-install_files() { # KINDS-OF-HOSTS
-    [ $kind != deb ] || return 0
+# Installs the files of the list `files`: a line "MODE SOURCE TARGET FOR". FOR is `any`, `text` (for any host, with its
+# paths), `udev` or a kind of host.
+install_files() { # any | host
+    ! is_package || is_package_tree || return 0
     while read -r mode file target for; do
-        case " $1 " in *" $for "*) ;; *) continue ;; esac
-        [ "$for" = any ] || "has_$for" || continue
+        case $1:$for in
+        any:any | any:text) ;;
+        any:* | host:any | host:text) continue ;;
+        *) has "$for" || continue ;;
+        esac
+        case $target in "$compiled"/*) target=$prefix/${target#"$compiled"/} ;; esac
         if is_masked "$target"; then continue; fi
+        case $target in
+        "$prefix"/*) ;;
+        *) ! cannot_have "$target" || continue ;;
+        esac
+        exists "$target" || lost="$lost $target "
         if [ -f "$here/$file" ]; then
-            install_file "$here/$file" "$target" "$mode"
+            case $for:$prefix:$root$target in
+            any:* | *:"$compiled":* | *:"$here/$file") install_file "$here/$file" "$target" "$mode" ;;
+            *) install_text "$(placed "$here/$file")" "$target" "$mode" ;;
+            esac
         else # this is the installed copy of the script: some files exist only at their target
             record file "$target"
             exists "$target" || [ "$pass" = plan ] || echo "$target is missing; install it again from the archive or the source" >&2
@@ -732,7 +1157,28 @@ install_files() { # KINDS-OF-HOSTS
     done <"$here/files"
 }
 
+# Prints a text file with the paths of this installation. The sums of texts no longer hold there.
+placed() { # FILE
+    case $1 in
+    */SHA256SUMS) grep -vF "$(sed -n 's/^[^ ]* \([^ ]*\) [^ ]* text$/  \1/p' "$here/files")" "$1" ;;
+    *)
+        sed -e "s|$compiled|$prefix|g" -e "s|$prefix/rules\.d|$rulesdir|g" -e "s|$prefix/state|$statedir|g" \
+            -e "s|$prefix/virt-rules\.conf|${rulesdir%/*}/virt-rules.conf|g" "$1"
+        ;;
+    esac
+}
+
+cannot_have() { # FILE: the host builds its directory, as NixOS does
+    ! has_lines "file $1" && is_read_only "${1%/*}" || return 1
+    note_once "${1%/*} is read-only, so $1 is not installed"
+}
+
 create_directories() {
+    if [ "$prefix" != "$compiled" ] && [ "$rulesdir" = "$compiled_rulesdir" ]; then
+        [ "$pass" = act ] || echo "  note: there are rules in $rulesdir already: rules and state stay there"
+    elif [ "$prefix" != "$compiled" ] && [ ! -d "$root$rulesdir" ] && has_rules "$compiled_rulesdir"; then
+        copy_rules
+    fi
     make_directory "$rulesdir"
     [ "$pass" = act ] || [ -d "$root$rulesdir" ] || step "create $rulesdir" || :
     [ ! -d "$root$statedir" ] || return 0
@@ -740,8 +1186,15 @@ create_directories() {
     [ "$pass" = plan ] || chmod 700 "$root$statedir"
 }
 
+# The older place of the rules is gone after a boot.
+copy_rules() {
+    step "copy the rules in $compiled_rulesdir to $rulesdir, because $(why_lost "$compiled_rulesdir")" || return 0
+    make_directory "$rulesdir"
+    cp -p "$root$compiled_rulesdir"/*.rules "$root$rulesdir/"
+}
+
 has_state() { # DIRECTORY
-    [ -e "$root$1/locks" ] || [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ]
+    [ -e "$root$1/locks" ] || [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ] || [ -e "$root$1/virt-rules.events" ]
 }
 
 # The state of running VMs is still needed.
@@ -757,30 +1210,56 @@ is_engine() { # FILE: a regular file, not a link
     [ ! -L "$root$1" ] && [ -f "$root$1" ] && tr '\000' '\n' <"$root$1" | grep -q '^virt-rules [0-9]'
 }
 
+leads_nowhere() { # LINK: to the engine of a prefix that is gone
+    case $(link_target "$root$1") in
+    /*/bin/virt-rules) ! exists "$(link_target "$root$1")" ;;
+    *) return 1 ;;
+    esac
+}
+
 install_link() {
     [ -n "$link" ] && [ "$link" != "$bindir/virt-rules" ] || return 0
     if [ "$(link_target "$root$link")" = "$bindir/virt-rules" ]; then
         record link "$link"
-    elif exists "$link" && ! is_engine "$link"; then
+    elif exists "$link" && ! is_engine "$link" && ! leads_nowhere "$link"; then
         [ "$pass" = act ] || echo "  note: $link is another program and is kept"
+    elif is_read_only "${link%/*}"; then
+        [ "$pass" = act ] || echo "  note: ${link%/*} is read-only, so the shell does not find virt-rules by itself: call $bindir/virt-rules"
     else
         record link "$link"
-        step "link $link to it" || return 0
+        step "link $link to $bindir/virt-rules" || return 0
         make_directory "$(dirname "$link")"
         rm -f "$root$link"
         ln -s "$bindir/virt-rules" "$root$link"
     fi
 }
 
+install_rules_link() {
+    is_package || return 0
+    if [ "$(link_target "$root$rules_link")" = "$rulesdir" ]; then
+        record link "$rules_link"
+        return
+    fi
+    if exists "$rules_link" || is_read_only "${rules_link%/*}"; then return; fi
+    record link "$rules_link"
+    step "link $rules_link to $rulesdir" || return 0
+    make_directory "$(dirname "$rules_link")"
+    ln -s "$rulesdir" "$root$rules_link"
+}
+
+shell_name() { # of the engine
+    if [ -z "$link" ] || [ "$(link_target "$root$link")" = "$bindir/virt-rules" ]; then echo virt-rules; else echo "$bindir/virt-rules"; fi
+}
+
 install_all() {
+    install_engine_link # the first, because the prefix is found by it
+    grouping=yes
     install_files any
+    say_files
+    ! is_package_tree || { install_files host; return; }
     move_older_state
     create_directories
-    install_link
-    each_profile allow_engine
-    install_files 'udev systemd nas'
-    enable_unit
-    add_call
+    restore_rest
     install_hook
     [ "$hook_changed" = no ] || signal_libvirt
     remove_stale
@@ -809,24 +1288,76 @@ undo() { # KIND PATH
     case $1 in
     before) restore_earlier_hook ;;
     file) remove_ours "$2" ;;
-    link) case $(link_target "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") remove_file "$2" ;; esac ;;
+    link) case $(link_target "$root$2") in
+        "$bindir/virt-rules" | "$rulesdir" | "$unitdir"/virt-rules*.service | "$services"/virt-rules* | "$flash_link"/*) remove_file "$2" ;;
+        esac ;;
     profile) disallow_engine "$2" ;;
-    call) remove_call "$2" ;;
+    keeper) "${2}_remove_keeper" ;;
+    call) remove_call "$2" "$emhttp" ;;
+    executable) rc_local_unmake_executable "$2" ;;
     esac
 }
 
 uninstall_all() {
+    finish_uninstall
     [ -f "$root$manifest" ] || return 0
     had_hook=$(grep -c "^file $hooks/" "$root$manifest" || :)
-    for kind in before call file link profile; do
-        paths=$(sed -n "s/^$kind //p" "$root$manifest")
-        for path in $paths; do undo $kind "$path"; done
+    for line in before call executable keeper file profile link; do
+        paths=$(sed -n -e "\\|^link $engine_link\$|d" -e "s/^$line //p" "$root$manifest")
+        [ $line != file ] || grouping=yes
+        for path in $paths; do undo $line "$path"; done
+        say_files
     done
     [ "$had_hook" = 0 ] || signal_libvirt
-    directories=$(sed -n 's/^dir //p' "$root$manifest" | sed '1!G;h;$!d')
-    remove_file "$manifest"
-    [ "$pass" = act ] || return 0
-    for path in $directories /run/virt-rules; do rmdir "$root$path" 2>/dev/null || :; done
+    step "remove $manifest" || return 0
+    remove_unfinished
+    remove_rest "$(last_paths)"
+}
+
+# The prefix is found by the link to the engine, and the directories by the manifest.
+last_paths() {
+    case $(link_target "$root$engine_link") in
+    "$bindir/virt-rules") ! has_lines "link $engine_link" || echo "$engine_link" ;;
+    esac
+    echo "$manifest"
+    sed -n 's/^dir //p' "$root$manifest" | sed '1!G;h;$!d'
+    echo /run/virt-rules
+}
+
+# Removes these files and, if they are empty, directories. We may be killed when the manifest is gone already, so their
+# list is kept outside of them until the last one is done.
+remove_rest() { # PATHS
+    case $newline$1$newline in
+    *"$newline${unfinished%/*}$newline"*) ;;
+    *) [ ! -w "$root${unfinished%/*}" ] || keep_rest "$1" ;;
+    esac
+    for path in $1 "$unfinished"; do
+        if [ -d "$root$path" ] && [ ! -L "$root$path" ]; then rmdir "$root$path" 2>/dev/null || :; else rm -f "$root$path"; fi
+    done
+}
+
+keep_rest() { # PATHS
+    new=$root$unfinished.new
+    printf '%s\n' "$1" >"$new"
+    mv -f "$new" "$root$unfinished"
+    new=''
+}
+
+finish_uninstall() {
+    [ -f "$root$unfinished" ] || return 0
+    step "remove what an earlier uninstallation has left" || return 0
+    remove_rest "$(cat "$root$unfinished")"
+}
+
+# Files that one of us was writing when it was killed.
+remove_unfinished() {
+    while read -r line path; do
+        case $line in
+        file) rm -f "$root${path%/*}"/.virt-rules.new* ;;
+        call | profile) rm -f "$root$path".virt-rules.new* ;;
+        esac
+    done <"$root$manifest"
+    rm -f "$root$hooks"/.virt-rules.new* "$root$manifest".new*
 }
 
 confirm() {
@@ -837,21 +1368,30 @@ confirm() {
 }
 
 plan_and_do() { # COMMAND MESSAGE-IF-NOTHING-IS-TO-DO: plan, ask, do
-    echo "On $(uname -n 2>/dev/null || echo this host)${root:+, below $root}:"
+    echo "On the host $(uname -n 2>/dev/null)${root:+, below $root}:"
     "$1"
     if [ "$changes" = 0 ]; then
         echo "  $2"
         exit 0
     fi
-    [ "$dry" = no ] || exit 0
+    [ "$dry" = no ] || {
+        [ $as_root = yes ] || echo "this is what a user can see; root may see more: sudo sh $here/${0##*/}$words"
+        exit 0
+    }
     confirm
-    pass=act changes=0 hook_changed=no current=''
-    [ "$1" = uninstall_all ] || make_manifest_directory
+    pass=act changes=0 hook_changed=no current='' lost=''
+    [ "$1" = uninstall_all ] || is_package_tree || make_manifest_directory
     "$1"
     reload_udev
     reload_systemd
 }
 
+find_host
+choose_prefix
+[ "$host" != unraid ] || unraid_paths
+our_hook=$here/libexec/virt-rules-hook
+[ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the installed copy of the script
+engine_line="$bindir/virt-rules PUx,"
 case $action in
 put-hook)
     pass=act
@@ -864,16 +1404,22 @@ boot)
     pass=act
     boot
     ;;
+plugin)
+    unraid_plugin
+    ;;
 install)
     check_archive
     check_alone
+    is_package || [ $stage = yes ] || "${host}_check"
     check_programs
     plan_and_do install_all "everything is in place already"
     relabel
-    [ $stage = yes ] || echo "installed. Next: write rules into $rulesdir (examples: $examples), then run: virt-rules check, virt-rules doctor"
+    [ $stage = yes ] || echo "installed. Next: $(shell_name) doctor says whether the host is ready, $(shell_name) add writes a rule into $rulesdir (examples: $examples)"
     ;;
 uninstall)
     plan_and_do uninstall_all "install.sh has installed nothing here"
-    for kept in "$rulesdir" "$statedir"; do [ ! -d "$root$kept" ] || echo "kept: $kept"; done
+    [ "$host" != unraid ] || unraid_says_what_stays
+    for kept in "$rulesdir" "${rulesdir%/*}/virt-rules.conf" "$statedir"; do [ ! -e "$root$kept" ] || echo "kept: $kept"; done
+    if has_rules "$rulesdir"; then echo "removed; your rules are in $rulesdir"; else echo "removed; there were no rules of yours"; fi
     ;;
 esac

@@ -1,5 +1,6 @@
 #include "hook/launch.h"
 
+#include "engine/system/layout.h"
 #include "lexer/utf8.h"
 
 #include <dirent.h>
@@ -19,35 +20,67 @@
 #include <unistd.h>
 
 const char *launch_state_directory(void) {
-    const char *path = getenv("VIRT_RULES_STATE");
-    return path && *path ? path : STATEDIR;
+    static struct layout layout;
+    char prefix[PATH_MAX];
+    if (!*layout.state) {
+        layout_prefix_of(prefix, launch_engine_path());
+        layout_find(&layout, &(struct layout_request){.root = "", .prefix = prefix});
+    }
+    return layout.state;
 }
 
-/* The engine of the tree in which this program is libexec/NAME, as in an archive that is unpacked
- * but not installed; NULL: there is none. */
-static char *launch_engine_beside(void) {
-    static const char engine[] = "/bin/virt-rules";
-    static char path[PATH_MAX];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof(engine));
-    path[size > 0 ? size : 0] = '\0';
-    char *name = strrchr(path, '/'), *directory = NULL;
-    if (name) {
-        *name = '\0';
-        directory = strrchr(path, '/');
-    }
+static const char installed_engine[] = "/bin/virt-rules";
+
+/* The engine of the tree in which this program is libexec/NAME: of an installation below any
+ * prefix, or of an archive that is unpacked but not installed. False: there is none. */
+static bool launch_find_beside(char *path) {
+    char *directory = strrchr(path, '/');
     if (!directory || strcmp(directory, "/libexec") != 0)
-        return NULL;
-    memcpy(directory, engine, sizeof(engine));
-    return access(path, X_OK) == 0 ? path : NULL;
+        return false;
+    memcpy(directory, installed_engine, sizeof(installed_engine));
+    return access(path, X_OK) == 0;
+}
+
+/*
+ * What the link in libvirt's hooks directory names: the copy of the hook there lies in no tree.
+ * install.sh makes the link if the engine is not in the usual place. It is beside qemu and above
+ * qemu.d, all of whose files libvirt runs. What it names need not be there yet, as on a pool that
+ * is not mounted: then this engine is the one that cannot be run, and no other is tried.
+ */
+static bool launch_find_linked(char *path) {
+    static char link[PATH_MAX + sizeof("/" LAYOUT_ENGINE_LINK)];
+    char *directory = strrchr(path, '/');
+    if (!directory)
+        return false;
+    if (!strcmp(directory, "/qemu.d"))
+        *directory = '\0';
+    snprintf(link, sizeof(link), "%s/" LAYOUT_ENGINE_LINK, path);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    path[size > 0 ? size : 0] = '\0';
+    return *path == '/';
+}
+
+static bool launch_find_engine(char path[PATH_MAX]) {
+    static char directory[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", directory, PATH_MAX - sizeof(installed_engine));
+    directory[size > 0 ? size : 0] = '\0';
+    char *name = strrchr(directory, '/');
+    if (!name)
+        return false;
+    *name = '\0';
+    snprintf(path, PATH_MAX, "%s", directory);
+    if (launch_find_beside(path))
+        return true;
+    snprintf(path, PATH_MAX, "%s", directory);
+    return launch_find_linked(path);
 }
 
 char *launch_engine_path(void) {
-    static char installed[] = BINDIR "/virt-rules";
+    static char usual[] = BINDIR "/virt-rules", found[PATH_MAX];
     char *path = getenv("VIRT_RULES_ENGINE");
     if (path && *path)
         return path;
-    path = launch_engine_beside();
-    return path ? path : installed;
+    return *found || launch_find_engine(found) ? found : usual;
 }
 
 static size_t launch_put_character(FILE *out, const char *text) {
@@ -162,12 +195,14 @@ static void launch_close_one_by_one(void) {
         close(fd);
 }
 
-void launch_settle_descriptors(void) {
+void launch_settle_descriptors(int *error_output) {
     int fd;
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) != 0)
+#ifdef __NR_close_range
+    if (syscall(__NR_close_range, STDERR_FILENO + 1, ~0U, 0) != 0)
 #endif
         launch_close_one_by_one();
+    if (error_output)
+        *error_output = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     close(STDOUT_FILENO), close(STDERR_FILENO);
     while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd < STDERR_FILENO)
         ;
@@ -187,8 +222,10 @@ void launch_become_engine(const struct report_subject *subject, char *const *cal
     umask(077);
     if (chdir("/") == 0)
         execve(call[0], call, environment);
+    int error = errno;
+    launch_settle_descriptors(NULL); /* nobody waits for the report: see launch_report() */
     launch_report(subject, true, "engine %s cannot be run: %s; install it or set VIRT_RULES_ENGINE",
-                  call[0], strerror(errno));
+                  call[0], strerror(error));
     _exit(0);
 }
 
@@ -199,8 +236,10 @@ static void launch_report_fork(const struct report_subject *subject) {
 
 /* In the intermediate process: the engine becomes an orphan and is not the session leader, so that
  * it cannot get a controlling terminal. */
-_Noreturn static void launch_leave_session(const struct report_subject *subject,
+_Noreturn static void launch_leave_session(const struct report_subject *subject, const int *own,
                                            void (*become)(void *), void *context) {
+    for (; own && *own >= 0; own++)
+        close(*own);
     setsid();
     pid_t child = fork();
     if (child == 0)
@@ -216,10 +255,11 @@ _Noreturn static void launch_leave_session(const struct report_subject *subject,
  * (sched_autogroup), and a process that enters a new one goes to the end of the queue, which on a
  * busy host takes three times as long as all the rest.
  */
-void launch_detached(const struct report_subject *subject, void (*become)(void *), void *context) {
+void launch_detached(const struct report_subject *subject, const int *own, void (*become)(void *),
+                     void *context) {
     pid_t child = fork();
     if (child == 0)
-        launch_leave_session(subject, become, context);
+        launch_leave_session(subject, own, become, context);
     if (child < 0)
         launch_report_fork(subject);
 }

@@ -132,9 +132,9 @@ int main(int argc, char **argv) {
                                          .event = removed ? "unplugged" : "plugged",
                                          .device = plug_device_name()}};
     close(STDIN_FILENO);
-    launch_settle_descriptors();
+    launch_settle_descriptors(NULL);
     plug_leave_control_group();
     plug_choose_environment(&call);
-    launch_detached(&call.subject, plug_run_engine, &call);
+    launch_detached(&call.subject, NULL, plug_run_engine, &call);
     _exit(0);
 }

@@ -9,12 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIP_WIDTH = 100, CLIP_BEFORE = 40 };     /* characters of a long line that are shown */
+enum { CLIP_WIDTH = 100, CLIP_MARGIN = 8 }; /* columns of a long line; what is around them */
+enum { HEAD_INDENT = 4, HINT_INDENT = 8 };
 enum { PRINT_LIMIT = 1000 };                     /* errors and warnings of one file */
 enum { MESSAGE_LIMIT = 400, MESSAGE_END = 150 }; /* bytes of a message, and of its end */
-
-static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
-                  CYAN[] = "\033[36m", PLAIN[] = "\033[0m";
 
 static void diagnostic_finish_one(struct diagnostic *diagnostic) {
     for (size_t j = 0; j < diagnostic->note_count; j++)
@@ -242,27 +240,37 @@ void diagnostic_sort(struct diagnostics *diagnostics) {
         qsort(diagnostics->list, diagnostics->count, sizeof *diagnostics->list, diagnostic_compare);
 }
 
-/* Moves an offset by whole characters, within the line. */
+/* Moves an offset by whole characters of at most so many columns, within the line. */
 static uint32_t diagnostic_move(const struct source *source, uint32_t at, uint32_t limit, int step,
-                                int count) {
-    while (count-- > 0 && at != limit) {
-        at += (uint32_t)step;
-        while (at != limit && utf8_is_continuation(source->text[at]))
-            at += (uint32_t)step;
+                                size_t columns) {
+    while (at != limit) {
+        uint32_t next = at;
+        do
+            next += (uint32_t)step;
+        while (next != limit && utf8_is_continuation(source->text[next]));
+        uint32_t start = next < at ? next : at, end = next < at ? at : next;
+        size_t width = text_width(source->text + start, end - start);
+        if (width > columns)
+            break;
+        columns -= width;
+        at = next;
     }
     return at;
 }
 
 /* The line, clipped around the span when it is long, and the caret below. */
 static void diagnostic_print_excerpt(struct source *source, struct span span, FILE *out,
-                                     bool colour) {
+                                     struct terminal terminal, const char *paint) {
+    size_t room = terminal.width && terminal.width < CLIP_WIDTH + CLIP_MARGIN
+                      ? terminal.width - CLIP_MARGIN
+                      : CLIP_WIDTH;
     struct span line = source_position(source, span.start).text;
     uint32_t start = span.start < line.start ? line.start : span.start;
     start = start > line.end ? line.end : start;
     struct span shown = line;
-    if (source_characters(source, line.start, line.end) > CLIP_WIDTH)
-        shown.start = diagnostic_move(source, start, line.start, -1, CLIP_BEFORE);
-    shown.end = diagnostic_move(source, shown.start, line.end, 1, CLIP_WIDTH);
+    if (text_width(source->text + line.start, line.end - line.start) > room)
+        shown.start = diagnostic_move(source, start, line.start, -1, room * 2 / 5);
+    shown.end = diagnostic_move(source, shown.start, line.end, 1, room);
     const char *before = shown.start > line.start ? "..." : "";
     fprintf(out, "  %s", before);
     text_print(out, source->text + shown.start, shown.end - shown.start);
@@ -271,67 +279,91 @@ static void diagnostic_print_excerpt(struct source *source, struct span span, FI
             (int)(2 + strlen(before) + text_width(source->text + shown.start, start - shown.start)),
             "");
     uint32_t end = span.end > shown.end ? shown.end : span.end;
-    fputs(colour ? RED : "", out);
+    fputs(terminal_paint(terminal, paint), out);
     putc('^', out);
     for (size_t i = end > start ? text_width(source->text + start, end - start) : 1; i > 1; i--)
         putc('~', out);
-    fprintf(out, "%s\n", colour ? PLAIN : "");
+    fprintf(out, "%s\n", terminal_paint(terminal, TERMINAL_PLAIN));
 }
 
 static void diagnostic_print_place(struct source *source, struct span span, bool whole_file,
-                                   FILE *out, bool colour) {
-    fputs(colour ? BOLD : "", out);
+                                   FILE *out, struct terminal terminal) {
+    fputs(terminal_paint(terminal, TERMINAL_BOLD), out);
     text_print(out, source->path, strlen(source->path));
     if (!whole_file) {
         struct position position = source_position(source, span.start);
         fprintf(out, ":%zu:%u", position.line, position.column);
     }
-    fprintf(out, ":%s ", colour ? PLAIN : "");
+    fprintf(out, ":%s ", terminal_paint(terminal, TERMINAL_PLAIN));
 }
 
 static const char *diagnostic_severity_word(enum severity severity) {
     return severity == SEVERITY_ERROR ? "error" : "warning";
 }
 
-static void diagnostic_print_head(const struct diagnostic *diagnostic, FILE *out, bool colour) {
+static const char *diagnostic_severity_paint(enum severity severity) {
+    return severity == SEVERITY_ERROR ? TERMINAL_BOLD_RED : TERMINAL_BOLD_MAGENTA;
+}
+
+static void diagnostic_print_head(const struct diagnostic *diagnostic, FILE *out,
+                                  struct terminal terminal) {
     diagnostic_print_place(diagnostic->source, diagnostic->span, diagnostic->whole_file, out,
-                           colour);
-    const char *paint = diagnostic->severity == SEVERITY_ERROR ? RED : MAGENTA;
-    fprintf(out, "%s%s:%s ", colour ? paint : "", diagnostic_severity_word(diagnostic->severity),
-            colour ? PLAIN : "");
+                           terminal);
+    fprintf(
+        out, "%s%s:%s ", terminal_paint(terminal, diagnostic_severity_paint(diagnostic->severity)),
+        diagnostic_severity_word(diagnostic->severity), terminal_paint(terminal, TERMINAL_PLAIN));
     text_print(out, diagnostic->message, strlen(diagnostic->message));
     fprintf(out, " [%s]", diagnostic_name(diagnostic));
 }
 
-static void diagnostic_print_note(const struct note *note, FILE *out, bool colour) {
-    diagnostic_print_place(note->source, note->span, false, out, colour);
-    fprintf(out, "%snote:%s ", colour ? CYAN : "", colour ? PLAIN : "");
-    text_print(out, note->message, strlen(note->message));
-    putc('\n', out);
-    diagnostic_print_excerpt(note->source, note->span, out, colour);
+static void diagnostic_print_note(const struct note *note, FILE *out, struct terminal terminal) {
+    char *text;
+    size_t size;
+    FILE *head = memory_stream(&text, &size);
+    diagnostic_print_place(note->source, note->span, false, head, terminal);
+    fprintf(head, "%snote:%s ", terminal_paint(terminal, TERMINAL_CYAN),
+            terminal_paint(terminal, TERMINAL_PLAIN));
+    text_print(head, note->message, strlen(note->message));
+    putc('\n', head);
+    terminal_wrap_stream(out, terminal, HEAD_INDENT, head, &text);
+    diagnostic_print_excerpt(note->source, note->span, out, terminal, TERMINAL_CYAN);
 }
 
-static void diagnostic_print_one(const struct diagnostic *diagnostic, FILE *out, bool colour) {
-    diagnostic_print_head(diagnostic, out, colour);
-    putc('\n', out);
+static void diagnostic_print_hint(const char *hint, FILE *out, struct terminal terminal) {
+    char *text;
+    size_t size;
+    FILE *line = memory_stream(&text, &size);
+    fprintf(line, "  %s", terminal_hint(terminal));
+    text_print_string(line, hint);
+    putc('\n', line);
+    terminal_wrap_stream(out, terminal, HINT_INDENT, line, &text);
+}
+
+static void diagnostic_print_one(const struct diagnostic *diagnostic, FILE *out,
+                                 struct terminal terminal) {
+    char *text;
+    size_t size;
+    FILE *head = memory_stream(&text, &size);
+    diagnostic_print_head(diagnostic, head, terminal);
+    putc('\n', head);
+    terminal_wrap_stream(out, terminal, HEAD_INDENT, head, &text);
     if (!diagnostic->whole_file)
-        diagnostic_print_excerpt(diagnostic->source, diagnostic->span, out, colour);
-    if (diagnostic->hint) {
-        fprintf(out, "  %shint:%s ", colour ? CYAN : "", colour ? PLAIN : "");
-        text_print(out, diagnostic->hint, strlen(diagnostic->hint));
-        putc('\n', out);
-    }
+        diagnostic_print_excerpt(diagnostic->source, diagnostic->span, out, terminal,
+                                 diagnostic_severity_paint(diagnostic->severity));
+    if (diagnostic->hint)
+        diagnostic_print_hint(diagnostic->hint, out, terminal);
     for (size_t i = 0; i < diagnostic->note_count; i++)
-        diagnostic_print_note(&diagnostic->notes[i], out, colour);
+        diagnostic_print_note(&diagnostic->notes[i], out, terminal);
 }
 
 /* Of each file only the first are printed, and how many more there are. */
-static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *out,
+                                 struct terminal terminal) {
     size_t shown = 0;
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct diagnostic *one = &diagnostics->list[i];
         if (one->severity != SEVERITY_IGNORE && shown++ < PRINT_LIMIT)
-            diagnostic_print_one(one, out, colour);
+            diagnostic_print_one(one, out, terminal);
         if (i + 1 < diagnostics->count && one->source == one[1].source)
             continue;
         if (shown > PRINT_LIMIT) {
@@ -343,11 +375,11 @@ static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *ou
 }
 
 /* Standard error has no buffer of its own, and every character would be a system call. */
-void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, struct terminal terminal) {
     char *text = NULL;
     size_t size = 0;
     FILE *buffer = memory_stream(&text, &size);
-    diagnostic_print_all(diagnostics, buffer, colour);
+    diagnostic_print_all(diagnostics, buffer, terminal);
     memory_stream_close(buffer, &text);
     fwrite(text, 1, size, out);
     free(text);
@@ -357,7 +389,7 @@ char *diagnostic_line(const struct diagnostic *diagnostic) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
-    diagnostic_print_head(diagnostic, out, false);
+    diagnostic_print_head(diagnostic, out, (struct terminal){0});
     memory_stream_close(out, &text);
     return text;
 }

@@ -3,6 +3,7 @@
 #define LEXER_DIAGNOSTIC_H
 
 #include "lexer/source.h"
+#include "lexer/terminal.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -95,7 +96,7 @@ size_t diagnostic_count_warnings(const struct diagnostics *diagnostics);
 
 /* In the order of files and places, not of discovery. Ignored ones are not printed. */
 void diagnostic_sort(struct diagnostics *diagnostics);
-void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, bool colour);
+void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, struct terminal terminal);
 
 /* One line, "path:3:12: error: text [name]", without its hint. The caller frees it. */
 char *diagnostic_line(const struct diagnostic *diagnostic);

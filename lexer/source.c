@@ -1,6 +1,7 @@
 #include "lexer/source.h"
 
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static const size_t BLOCK = 1024;
@@ -23,10 +25,6 @@ void source_from_text(struct source *source, const char *path, const char *text,
     source_start_source(source, path, copy, size);
 }
 
-bool source_is_trusted(unsigned owner, unsigned mode) {
-    return (owner == 0 || owner == geteuid()) && !(mode & (S_IWGRP | S_IWOTH));
-}
-
 static const char DEFAULT_HINT[] = "make it a text file that this user can read, or remove it";
 
 static int source_fail(struct failure *failure, const char *what) {
@@ -39,8 +37,47 @@ static int source_fail_size(struct failure *failure) {
     return failure_hint(failure, "split it, or remove it if it is not a rule file");
 }
 
-static int source_check_file(int fd, enum source_trust trust, bool *untrusted, struct stat *status,
-                             struct failure *failure) {
+/* What to do where the file system takes owners and modes from its mount options, by statfs(2)'s
+ * f_type; NULL elsewhere. NTFS by FUSE looks as any other FUSE does. FAT ignores such options in a
+ * remount. */
+static const char *source_mount_hint(const char *path) {
+    static const char masks[] = "its file system has no owners and modes, so chown and chmod "
+                                "change nothing there: unmount it and mount it with "
+                                "uid=0,umask=077, or move it to another file system",
+                      smb[] = "its file system has the owners and modes of its mount, so chown "
+                              "and chmod change nothing there: unmount it and mount it with "
+                              "uid=0,file_mode=0600,dir_mode=0700, or move it to another file "
+                              "system";
+    static const struct {
+        unsigned type;
+        const char *hint;
+    } types[] = {
+        {0x4d44, masks},     /* vfat, msdos */
+        {0x2011bab0, masks}, /* exfat */
+        {0x7366746e, masks}, /* ntfs3 */
+        {0x5346544e, masks}, /* ntfs */
+        {0xff534d42, smb},   /* cifs */
+        {0xfe534d42, smb},   /* smb3 */
+    };
+    struct statfs status;
+    for (size_t i = 0; i < sizeof types / sizeof *types && statfs(path, &status) == 0; i++)
+        if ((unsigned)status.f_type == types[i].type)
+            return types[i].hint;
+    return NULL;
+}
+
+char *source_trust_hint(const char *root, const char *path) {
+    char *file = memory_printf("%s%s", root, path), *word = text_shell_word(path);
+    const char *mount = source_mount_hint(file);
+    char *hint = mount ? memory_strdup(mount)
+                       : memory_printf("sudo chown root %s; sudo chmod go-w %s", word, word);
+    free(file);
+    free(word);
+    return hint;
+}
+
+static int source_check_file(int fd, const char *path, enum source_trust trust, bool *untrusted,
+                             struct stat *status, struct failure *failure) {
     if (fstat(fd, status) < 0)
         return source_fail(failure, "cannot be read");
     if (!S_ISREG(status->st_mode)) {
@@ -59,7 +96,10 @@ static int source_check_file(int fd, enum source_trust trust, bool *untrusted, s
         return 0;
     failure_set(failure, "may be changed by users other than root (owner %u, mode %04o)",
                 (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
-    return failure_hint(failure, "chown root and chmod go-w the file");
+    char *hint = source_trust_hint("", path);
+    failure_hint(failure, "%s", hint);
+    free(hint);
+    return -1;
 }
 
 /* Reads to the end, whatever size was expected: a file may grow, and a pipe has none. */
@@ -116,7 +156,7 @@ int source_read(struct source *source, const char *path, enum source_trust trust
         return absent ? failure_hint(failure, "is the name right?") : -1;
     }
     struct stat status;
-    int result = source_check_file(fd, trust, untrusted, &status, failure);
+    int result = source_check_file(fd, path, trust, untrusted, &status, failure);
     if (result == 0)
         result = source_read_open(source, path, fd, (size_t)status.st_size, failure);
     if (result == 0) {

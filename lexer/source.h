@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { SOURCE_LIMIT = 256 * 1024 * 1024 }; /* bytes in one file */
 
@@ -57,8 +59,17 @@ int source_read(struct source *source, const char *path, enum source_trust trust
 void source_finish(struct source *source);
 
 /* True when the file or directory of that owner and mode can be changed by nobody but root and this
- * user. */
-bool source_is_trusted(unsigned owner, unsigned mode);
+ * user. Inline, for the static hook has no more of this. */
+static inline bool source_is_trusted(unsigned owner, unsigned mode) {
+    return (owner == 0 || owner == geteuid()) && !(mode & (S_IWGRP | S_IWOTH));
+}
+
+/*
+ * How to make it so, as a hint: "sudo chown root PATH; sudo chmod go-w PATH", or what to do where
+ * the file system has no owners and modes (FAT, exFAT, NTFS, SMB) and chmod changes nothing. `root`
+ * is the copy of a host that the path is in, "" on the host itself. The caller frees the text.
+ */
+char *source_trust_hint(const char *root, const char *path);
 
 /* Length of the byte order mark that the text begins with: 0 or 3. */
 uint32_t source_mark(const struct source *source);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,6 +222,32 @@ bool text_parse_hex(const char *text, uint32_t max, uint32_t *value) {
 
 bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value) {
     return text_parse_number(text, 10, max, value);
+}
+
+void text_list(char **list, bool is_last, const char *glue, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *item = memory_vprintf(format, arguments);
+    va_end(arguments);
+    memory_append(list, "%s%s", !**list ? "" : is_last ? glue : ", ", item);
+    free(item);
+}
+
+char *text_shell_word(const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "._+@:-/";
+    if (*text && strspn(text, plain) == strlen(text))
+        return memory_strdup(text);
+    char *word = memory_strdup("\"");
+    for (; *text; text++)
+        memory_append(&word, strchr("\"$`\\", *text) ? "\\%c" : "%c", *text);
+    memory_append(&word, "\"");
+    return word;
+}
+
+const char *text_base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 bool text_starts_with(const char *text, const char *start) {

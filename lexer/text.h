@@ -59,6 +59,18 @@ void text_print_json(FILE *out, struct json_object *object);
 bool text_parse_hex(const char *text, uint32_t max, uint32_t *value);
 bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
 
+/* Adds to a list for people, which is "" at first: ", " is between two, and `glue` (" or ") before
+ * the last. */
+void text_list(char **list, bool is_last, const char *glue, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The text as one word of a shell, for a command to copy that stands within single quotes. The
+ * caller frees it. */
+char *text_shell_word(const char *text);
+
+/* What follows the last slash: the whole without one. Borrowed from the path. */
+const char *text_base_name(const char *path);
+
 bool text_starts_with(const char *text, const char *start);
 bool text_ends_with(const char *text, const char *end);
 

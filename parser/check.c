@@ -1,6 +1,8 @@
 #include "parser/check.h"
 
+#include "lexer/text.h"
 #include "parser/conflict.h"
+#include "parser/disable.h"
 #include "parser/doubt.h"
 #include "parser/print.h"
 #include "parser/resolve.h"
@@ -52,10 +54,197 @@ int check_config_set(struct check_config *config, const char *name, enum severit
 
 /* --- events and backends */
 
+static bool check_has_event(const struct rule *rule, enum event_name wanted) {
+    const struct event_list *event = rule->events;
+    while (event && event->event != wanted)
+        event = event->next;
+    return event != NULL;
+}
+
+static void check_report_option(struct checker *checker, const struct rule *rule, struct span span,
+                                const char *what, const char *with, const char *hint) {
+    diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, span, CHECK_OPTION_MISMATCH,
+                                   "'%s' cannot be used with '%s'", what, with),
+                    "%s", hint);
+}
+
+/* The next word of the statement, which may be on the next line. */
+static struct span check_next_word(const struct source *source, uint32_t at) {
+    at += (uint32_t)strspn(source->text + at, " \t\r\n\\");
+    return (struct span){at, at + (uint32_t)strcspn(source->text + at, " \t\r\n\\{}#")};
+}
+
+/* The action's 'with group' (`backend`: its 'as ...') after its targets. */
+static struct span check_manner_span(const struct rule *rule, const struct action *action,
+                                     bool backend) {
+    const struct target *last = action->targets;
+    while (last && last->next)
+        last = last->next;
+    struct span first = check_next_word(rule->source, last ? last->span.end : action->span.start),
+                second = check_next_word(rule->source, first.end);
+    if (backend && action->with_group) {
+        first = check_next_word(rule->source, second.end);
+        second = check_next_word(rule->source, first.end);
+    }
+    return (struct span){first.start, second.end};
+}
+
+/* 'boot' of a VM, or another event of the host. Returns false after a report. */
+static bool check_owner_of_event(struct checker *checker, const struct rule *rule,
+                                 const struct event_list *event) {
+    const char *text = scanner_event_text(event->event);
+    if (!rule->vms == (event->event == EVENT_BOOT))
+        return true;
+    if (rule->vms)
+        diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, event->span,
+                                       CHECK_WRONG_EVENT, "'%s' is an event of the host", text),
+                        "write: on host %s; the event of a VM that boots is '%s'", text,
+                        scanner_event_text(EVENT_STARTED));
+    else
+        diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, event->span,
+                                       CHECK_WRONG_EVENT, "'%s' is an event of a VM", text),
+                        "write: on vm NAME %s; the host's event is '%s'", text,
+                        scanner_event_text(EVENT_BOOT));
+    return false;
+}
+
+/* The events at which the verb is possible: "'prepare'", "'plugged' or 'freed'". The caller frees
+ * it. */
+static char *check_events_text(unsigned events) {
+    char *text = memory_strdup("");
+    for (enum event_name event = 0; event < EVENT_COUNT; event++) {
+        if (!(events & 1U << event))
+            continue;
+        events &= ~(1U << event);
+        text_list(&text, !events, " or ", "'%s'", scanner_event_text(event));
+    }
+    return text;
+}
+
+/* The verb is the first word of its action. */
+static struct span check_verb_span(const struct action *action) {
+    uint32_t length = (uint32_t)strlen(syntax_verb_text(action->verb));
+    return (struct span){action->span.start, action->span.start + length};
+}
+
+static void check_report_wrong_event(struct checker *checker, const struct rule *rule,
+                                     const struct action *action, enum event_name event) {
+    char *events = check_events_text(syntax_verb(action->verb)->events);
+    struct diagnostic *diagnostic =
+        diagnostic_add(checker->diagnostics, rule->source, check_verb_span(action),
+                       CHECK_WRONG_EVENT, "nothing can be %s at '%s'",
+                       syntax_verb(action->verb)->participle, scanner_event_text(event));
+    if (event == EVENT_DEFINED)
+        diagnostic_hint(diagnostic, "only 'attach' is possible at '%s', when the VM is shut off",
+                        scanner_event_text(event));
+    else if (syntax_verb(action->verb)->events == AT_BOOT)
+        diagnostic_hint(diagnostic, "it is done on the host, before VMs start: on host %s %s",
+                        scanner_event_text(EVENT_BOOT), syntax_verb_text(action->verb));
+    else
+        diagnostic_hint(diagnostic, "it is possible at %s, in a rule of a VM", events);
+    free(events);
+}
+
+/* The definition of a VM gets few kinds of devices. */
+static void check_backend_at_defined(struct checker *checker, const struct rule *rule,
+                                     const struct action *action) {
+    unsigned set = 0;
+    if (action->verb != VERB_ATTACH || syntax_backend(action->backend)->defined ||
+        !check_has_event(rule, EVENT_DEFINED))
+        return;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        set |= syntax_backend(backend)->defined ? 1U << backend : 0;
+    char *backends = syntax_backends_text(set, "as ");
+    diagnostic_hint(
+        diagnostic_add(checker->diagnostics, rule->source, check_manner_span(rule, action, true),
+                       CHECK_WRONG_EVENT, "nothing can be attached as %s at '%s'",
+                       syntax_backend_text(action->backend), scanner_event_text(EVENT_DEFINED)),
+        "a VM's definition can have devices %s; for others use '%s'", backends,
+        scanner_event_text(EVENT_STARTED));
+    free(backends);
+}
+
+/* libvirt, which is waiting, would give up. */
+static void check_waiting(struct checker *checker, const struct rule *rule,
+                          const struct action *action) {
+    for (const struct action_option *one = action->options; one; one = one->next) {
+        bool waits = one->kind == OPTION_WAIT ||
+                     (one->kind == OPTION_WITHIN && action->verb == VERB_REQUIRE);
+        const char *text = syntax_option(one->kind)->text;
+        if (waits && one->milliseconds > PREPARE_LIMIT_MS)
+            diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, one->span,
+                                           CHECK_BAD_DURATION,
+                                           "'%s' is longer than the limit of 60s", text),
+                            "so long libvirt is made to wait at most: %s 60s", text);
+        else if (waits && !one->milliseconds)
+            diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, one->span,
+                                           CHECK_BAD_DURATION, "'%s' of no time", text),
+                            "leave it out, or say how long: %s 20s", text);
+    }
+}
+
+/* 'create' is for exactly one physical function. */
+static void check_create(struct checker *checker, const struct rule *rule,
+                         const struct action *action) {
+    const struct target *target = action->targets;
+    if (action->verb != VERB_CREATE)
+        return;
+    if (target->next || target->quantifier != QUANTIFIER_ONE)
+        diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source,
+                                       target->next ? target->next->span : target->span,
+                                       CHECK_SYNTAX, "'create' is for exactly one device"),
+                        target->next
+                            ? "write one 'create' for each device, one action per line"
+                            : "leave '%s' out, and say which device it is: by its address, or with "
+                              "more conditions; for several write one 'create' each",
+                        target->quantifier == QUANTIFIER_ALL ? "all" : "any");
+    for (const struct criterion *one = target->device; one; one = one->next)
+        if (!one->negated &&
+            (one->kind == CRITERION_VF ||
+             (one->kind == CRITERION_NAME && one->resolved && one->definition->is_virtual))) {
+            diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, one->span,
+                                           CHECK_IMPOSSIBLE_DEVICE,
+                                           "a virtual function has no virtual functions"),
+                            "name the device that is to have them: create %u vf of 8086:1572",
+                            action->count);
+            return;
+        }
+}
+
+/* 'bind' is for every device that matches; 'all' says so too. */
+static void check_bind(struct checker *checker, const struct rule *rule,
+                       const struct action *action) {
+    for (const struct target *one = action->verb == VERB_BIND ? action->targets : NULL; one;
+         one = one->next)
+        if (one->quantifier == QUANTIFIER_ANY)
+            check_report_option(checker, rule, one->span, "any", "bind",
+                                "every device that matches is bound: leave it out, or say which "
+                                "devices by their addresses");
+}
+
+/* Each action at the first event where it is not possible; the rule says that it is the host's, or
+ * a VM's, which is more than a single event of the other one. */
+static void check_wrong_event(struct checker *checker, const struct rule *rule) {
+    unsigned known = 0;
+    for (const struct event_list *event = rule->events; event; event = event->next)
+        if (check_owner_of_event(checker, rule, event))
+            known |= 1U << event->event;
+    for (const struct action *action = rule->actions; action; action = action->next)
+        for (const struct event_list *event = rule->events; event; event = event->next)
+            if (known & 1U << event->event &&
+                !syntax_verb_is_possible(action->verb, event->event) &&
+                !(syntax_verb(action->verb)->events & AT_RUNNING_VM && action->verb != VERB_RUN)) {
+                check_report_wrong_event(checker, rule, action, event->event);
+                break;
+            }
+}
+
 static void check_event_without_attach(struct checker *checker, const struct rule *rule) {
     for (const struct event_list *event = rule->events; event; event = event->next) {
         const struct action *action = rule->actions;
-        while (action && syntax_verb_is_possible(action->verb, event->event))
+        while (action && (syntax_verb_is_possible(action->verb, event->event) ||
+                          (action->verb != VERB_ATTACH && action->verb != VERB_DETACH) ||
+                          !rule->vms != (event->event == EVENT_BOOT)))
             action = action->next;
         if (action)
             diagnostic_hint(
@@ -63,9 +252,17 @@ static void check_event_without_attach(struct checker *checker, const struct rul
                     checker->diagnostics, rule->source, event->span, CHECK_EVENT_WITHOUT_ATTACH,
                     "nothing can be %s at '%s': %s", syntax_verb(action->verb)->participle,
                     scanner_event_text(event->event), scanner_why_no_attach(event->event)),
-                "use '%s', when the VM runs; libvirt itself returns devices to the host when a VM "
-                "stops",
-                scanner_event_text(EVENT_STARTED));
+                event->event == EVENT_BOOT ? "a VM gets its devices by a rule of its own: on vm "
+                                             "NAME %s; 'bind' prepares them at '%s'"
+                : event->event == EVENT_DEFINED
+                    ? "use '%s', when the VM runs; without a rule that attaches it at '%s' the "
+                      "device leaves the definition"
+                : event->event == EVENT_PREPARE || event->event == EVENT_START
+                    ? "use '%s', when the VM runs; or 'defined', by which the VM has the device "
+                      "when it starts"
+                    : "use '%s', when the VM runs; libvirt itself returns devices to the host when "
+                      "a VM stops",
+                scanner_event_text(EVENT_STARTED), scanner_event_text(event->event));
     }
 }
 
@@ -99,16 +296,37 @@ static bool check_is_told(const struct criterion *alternative) {
     return !sets || only_not;
 }
 
+/* The buses whose devices the action is for. */
+static unsigned check_buses_of(const struct action *action) {
+    switch (action->verb) {
+    case VERB_ATTACH:
+    case VERB_REQUIRE:
+        return action->backend ? syntax_backend(action->backend)->buses : BUS_NEEDS_ANY;
+    case VERB_BIND:
+    case VERB_CREATE:
+        return BUS_NEEDS_PCI;
+    default:
+        return BUS_NEEDS_ANY;
+    }
+}
+
 static void check_report_mismatch(struct checker *checker, const struct rule *rule,
                                   const struct action *action, const struct criterion *one,
                                   unsigned misfit) {
     const struct backend_row *backend = syntax_backend(action->backend);
-    char *right = syntax_bus_labels(backend->buses), *wrong = syntax_bus_labels(misfit);
+    char *right = syntax_bus_labels(check_buses_of(action)), *wrong = syntax_bus_labels(misfit);
     char *backends = syntax_backends_text(check_backends_of(misfit), "");
     struct diagnostic *diagnostic = diagnostic_add(
         checker->diagnostics, rule->source, one->span, CHECK_BACKEND_MISMATCH,
-        "'as %s' is for %s devices, and this is a %s device", backend->text, right, wrong);
-    diagnostic_hint(diagnostic, "a %s device can be attached as %s", wrong, backends);
+        "'%s%s' is for %s devices, and this is a %s device", action->backend ? "as " : "",
+        action->backend ? backend->text : syntax_verb_text(action->verb), right, wrong);
+    if (action->backend)
+        diagnostic_hint(diagnostic, "a %s device can be attached as %s", wrong, backends);
+    else
+        diagnostic_hint(diagnostic,
+                        "name a PCI device; a %s device is taken from its driver when "
+                        "it is attached",
+                        wrong);
     if (one->kind == CRITERION_NAME)
         diagnostic_note(diagnostic, one->definition->source, one->definition->span, "defined here");
     free(backends);
@@ -118,14 +336,15 @@ static void check_report_mismatch(struct checker *checker, const struct rule *ru
 
 static void check_backend_mismatch(struct checker *checker, const struct rule *rule,
                                    const struct action *action, const struct target *target) {
-    if (action->verb != VERB_ATTACH)
+    unsigned buses = check_buses_of(action);
+    if (buses == BUS_NEEDS_ANY)
         return;
     unsigned sets = 0;
     bool told = false; /* of the alternative */
     for (const struct criterion *one = target->device; one; one = one->next) {
         told = one->alternative ? check_is_told(one) : told;
         sets = resolve_narrow(one->alternative ? RESOLVE_ANY_BUS : sets, one);
-        unsigned misfit = check_misfit(sets, syntax_backend(action->backend)->buses);
+        unsigned misfit = check_misfit(sets, buses);
         if (misfit && !told)
             check_report_mismatch(checker, rule, action, one, misfit);
         told |= misfit;
@@ -134,26 +353,73 @@ static void check_backend_mismatch(struct checker *checker, const struct rule *r
 
 /* --- options */
 
-static void check_report_option(struct checker *checker, const struct rule *rule, struct span span,
-                                const char *what, const char *with, const char *hint) {
-    diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, span, CHECK_OPTION_MISMATCH,
-                                   "'%s' cannot be used with '%s'", what, with),
-                    "%s", hint);
+/* "options are for 'attach'", "'within' is for 'attach', 'require', 'bind' or 'create'" */
+static void check_report_verb_option(struct checker *checker, const struct rule *rule,
+                                     const struct action *action,
+                                     const struct action_option *option) {
+    const struct option_row *row = syntax_option(option->kind);
+    unsigned left = row->verbs;
+    char *verbs = memory_strdup("");
+    for (enum verb verb = 0; left; verb++) {
+        if (!(left & 1U << verb))
+            continue;
+        left &= ~(1U << verb);
+        text_list(&verbs, !left, " or ", "'%s'", syntax_verb_text(verb));
+    }
+    char *hint =
+        action->verb == VERB_REQUIRE && option->kind == OPTION_OPTIONAL
+            ? memory_strdup("a device that the VM can start without is not required: "
+                            "leave the rule out")
+        : action->verb == VERB_ATTACH && option->kind == OPTION_WAIT
+            ? memory_strdup("did you mean 'within'? 'wait' is for 'run'")
+        : action->verb == VERB_REQUIRE && row->verbs & 1U << VERB_ATTACH
+            ? memory_printf("'%s' belongs to the rule that attaches the device: on vm NAME "
+                            "started attach DEVICE as vfio ...",
+                            row->text)
+        : row->verbs == 1U << VERB_ATTACH ? memory_strdup("options are for 'attach'")
+                                          : memory_printf("'%s' is for %s", row->text, verbs);
+    check_report_option(checker, rule, option->span, row->text, syntax_verb_text(action->verb),
+                        hint);
+    free(hint);
+    free(verbs);
 }
 
-static bool check_has_event(const struct rule *rule, enum event_name wanted) {
+/* At least one of the rule's events must be one of the option's. */
+static void check_option_event(struct checker *checker, const struct rule *rule,
+                               const struct action_option *option) {
+    const struct option_row *row = syntax_option(option->kind);
     const struct event_list *event = rule->events;
-    while (event && event->event != wanted)
+    while (event && !(row->events & 1U << event->event))
         event = event->next;
-    return event != NULL;
+    if (event || !rule->events)
+        return;
+    if (row->events == AT_STARTED && !check_has_event(rule, EVENT_DEFINED)) {
+        check_report_option(checker, rule, option->span, row->text,
+                            scanner_event_text(rule->events->event),
+                            option->kind == OPTION_TAKE
+                                ? "a VM takes a device when it starts: add 'started' to the events"
+                                : "a guest is restarted only at 'started', before it has begun its "
+                                  "work");
+        return;
+    }
+    struct diagnostic *diagnostic = diagnostic_add(
+        checker->diagnostics, rule->source, option->span, CHECK_WRONG_EVENT,
+        "'%s' has no effect at '%s'", row->text, scanner_event_text(rule->events->event));
+    char *events = check_events_text(row->events);
+    if (check_has_event(rule, EVENT_DEFINED))
+        diagnostic_hint(diagnostic,
+                        "leave it out: the definition is changed while the VM is shut off, and "
+                        "nothing waits for that");
+    else
+        diagnostic_hint(diagnostic, "it is for %s", events);
+    free(events);
 }
 
 static void check_option(struct checker *checker, const struct rule *rule,
                          const struct action *action, const struct action_option *option) {
     const struct option_row *row = syntax_option(option->kind);
     if (!(row->verbs & 1U << action->verb)) {
-        check_report_option(checker, rule, option->span, row->text, syntax_verb_text(action->verb),
-                            "options are for 'attach'");
+        check_report_verb_option(checker, rule, action, option);
         return;
     }
     if (row->backends && !(row->backends & 1U << action->backend)) {
@@ -165,34 +431,7 @@ static void check_option(struct checker *checker, const struct rule *rule,
         free(backends);
         free(as);
     }
-    if (row->event != EVENT_COUNT && rule->events && !check_has_event(rule, row->event))
-        check_report_option(checker, rule, option->span, row->text,
-                            scanner_event_text(rule->events->event),
-                            option->kind == OPTION_TAKE
-                                ? "a VM takes a device when it starts: add 'started' to the events"
-                                : "a guest is restarted only at 'started', before it has begun its "
-                                  "work");
-}
-
-/* The next word of the statement, which may be on the next line. */
-static struct span check_next_word(const struct source *source, uint32_t at) {
-    at += (uint32_t)strspn(source->text + at, " \t\r\n\\");
-    return (struct span){at, at + (uint32_t)strcspn(source->text + at, " \t\r\n\\{}#")};
-}
-
-/* The action's 'with group' (`backend`: its 'as ...') after its targets. */
-static struct span check_manner_span(const struct rule *rule, const struct action *action,
-                                     bool backend) {
-    const struct target *last = action->targets;
-    while (last && last->next)
-        last = last->next;
-    struct span first = check_next_word(rule->source, last ? last->span.end : action->span.start),
-                second = check_next_word(rule->source, first.end);
-    if (backend && action->with_group) {
-        first = check_next_word(rule->source, second.end);
-        second = check_next_word(rule->source, first.end);
-    }
-    return (struct span){first.start, second.end};
+    check_option_event(checker, rule, option);
 }
 
 static void check_option_mismatch(struct checker *checker, const struct rule *rule,
@@ -200,6 +439,8 @@ static void check_option_mismatch(struct checker *checker, const struct rule *ru
     for (const struct action_option *option = action->options; option; option = option->next)
         check_option(checker, rule, action, option);
     bool detach = action->verb == VERB_DETACH;
+    if (action->verb == VERB_REQUIRE && !action->backend)
+        return; /* any backend that fits the device */
     char *as = memory_printf("as %s", syntax_backend_text(action->backend));
     if (action->with_group && (detach || !syntax_backend(action->backend)->group))
         check_report_option(checker, rule, check_manner_span(rule, action, false), "with group",
@@ -466,6 +707,23 @@ static void check_paths(struct checker *checker, const struct rule *rule,
             word_check_path(checker->diagnostics, rule->source, option->span, option->text);
 }
 
+/* "run "/x" wait", "run "/x" wait 20": as an argument it was possible before it was a keyword. */
+static void check_wait_argument(struct checker *checker, const struct rule *rule,
+                                const struct action *action) {
+    const char *wait = syntax_option(OPTION_WAIT)->text;
+    if (action->verb != VERB_RUN || !check_has_event(rule, EVENT_PREPARE))
+        return;
+    for (const struct word *word = action->command->next; word; word = word->next)
+        if (word->kind != WORD_QUOTED && !strcmp(word->text, wait) &&
+            (!word->next || strchr("0123456789", *word->next->text)))
+            diagnostic_hint(
+                diagnostic_add(checker->diagnostics, rule->source, word->span, CHECK_WAIT_ARGUMENT,
+                               "'%s' is an argument here, and libvirt does not wait", wait),
+                "libvirt waits with '%s 20s' or '%s 20s or stop' after the last "
+                "argument; an argument is written in quotes: \"%s\"",
+                wait, wait, wait);
+}
+
 /* --- rules that do too much or too little */
 
 static bool check_is_every_vm(const struct word *vm) {
@@ -489,10 +747,11 @@ static void check_every_vm_all(struct checker *checker, const struct rule *rule,
 }
 
 static void check_empty_block(struct checker *checker, const struct rule *rule) {
-    if (!rule->actions && !rule->source->broken)
+    if (!rule->actions && !rule->source->broken && !disable_is_in_block(rule->source, rule->span))
         diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, rule->span,
                                        CHECK_EMPTY_BLOCK, "a rule without an action"),
-                        "write attach, detach or run between '{' and '}'");
+                        "write %s between '{' and '}'",
+                        rule->vms ? "attach, detach, require or run" : "bind, create or run");
 }
 
 /* --- the whole set. In files without an error only: a line that was not understood may use it */
@@ -512,6 +771,7 @@ static void check_unused_definition(struct checker *checker) {
 
 static void (*const of_rule[])(struct checker *, const struct rule *) = {
     check_event_without_attach,
+    check_wrong_event,
     check_repeated_events,
     check_empty_block,
 };
@@ -519,6 +779,11 @@ static void (*const of_action[])(struct checker *, const struct rule *, const st
     check_paths,
     check_option_mismatch,
     check_one_device,
+    check_backend_at_defined,
+    check_waiting,
+    check_create,
+    check_bind,
+    check_wait_argument,
     check_repeated_options,
 };
 static void (*const of_target[])(struct checker *, const struct rule *, const struct action *,

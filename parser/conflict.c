@@ -122,7 +122,8 @@ static bool conflict_are_two_vms(const struct word *a, const struct word *b) {
 }
 
 static bool conflict_is_for_two_vms(const struct conflict *first, const struct conflict *second) {
-    if (first->target->quantifier == QUANTIFIER_ANY || second->target->quantifier == QUANTIFIER_ANY)
+    if (first->target->quantifier == QUANTIFIER_ANY ||
+        second->target->quantifier == QUANTIFIER_ANY || !first->rule->vms || !second->rule->vms)
         return false;
     return conflict_are_two_vms(first->rule->vms, second->rule->vms);
 }
@@ -149,14 +150,36 @@ static bool conflict_is_by_turns(const struct rule *first, const struct action *
            (conflict_names_event(first, EVENT_FREED) && conflict_names_event(second, EVENT_FREED));
 }
 
-/* True when both attach the same device in different ways. */
+/* True when both attach or require the same device in different ways. */
 static bool conflict_differs(const struct conflict *first, const struct conflict *second) {
-    return second->action->verb == VERB_ATTACH &&
+    return (second->action->verb == VERB_ATTACH || second->action->verb == VERB_REQUIRE) &&
            (first->action->backend != second->action->backend ||
             first->action->with_group != second->action->with_group ||
             first->target->quantifier != second->target->quantifier ||
             first->target->count != second->target->count ||
             !conflict_same_options(first->action->options, second->action->options));
+}
+
+/* One device bound to two drivers, or with two numbers of virtual functions. */
+static bool conflict_contradicts(const struct conflict *first, const struct conflict *second) {
+    const struct action *a = first->action, *b = second->action;
+    return (b->verb == VERB_BIND && a->driver != b->driver) ||
+           (b->verb == VERB_CREATE && a->count != b->count);
+}
+
+static void conflict_report_contradiction(const struct conflicts *conflicts,
+                                          const struct conflict *second,
+                                          const struct conflict *first) {
+    bool binds = second->action->verb == VERB_BIND;
+    char *message =
+        binds ? memory_printf("this device is bound to '%s' already", first->action->driver)
+              : memory_printf("%u virtual functions of this device are created already",
+                              first->action->count);
+    conflict_report(conflicts, second, first, CHECK_DUPLICATE_RULE, message,
+                    binds ? "a device has one driver: remove one of the two"
+                          : "their number is set once: write how many there are to be, and remove "
+                            "the other");
+    free(message);
 }
 
 /* True when an address or a port says which device it is: there is no second one. */
@@ -191,10 +214,16 @@ static char *conflict_hint_several(const struct conflict *second, const struct c
 static void conflict_report_rule(const struct conflicts *conflicts, const struct conflict *second,
                                  const struct conflict *first) {
     char *several = conflict_hint_several(second, first);
-    if (several && second->target->quantifier == QUANTIFIER_ANY &&
-        first->target->quantifier == QUANTIFIER_ANY)
+    if (conflict_contradicts(first, second))
+        conflict_report_contradiction(conflicts, second, first);
+    else if (several && second->target->quantifier == QUANTIFIER_ANY &&
+             first->target->quantifier == QUANTIFIER_ANY)
         conflict_report(conflicts, second, first, CHECK_DUPLICATE_RULE,
                         "another rule already says this", several);
+    else if (conflict_differs(first, second) && second->action->verb == VERB_REQUIRE)
+        conflict_report(conflicts, second, first, CHECK_DUPLICATE_RULE,
+                        "another rule already requires this device, in another way",
+                        "the VM starts only if both are available: merge the two rules");
     else if (conflict_differs(first, second))
         conflict_report(
             conflicts, second, first, CHECK_DUPLICATE_RULE,
@@ -208,6 +237,10 @@ static void conflict_report_rule(const struct conflicts *conflicts, const struct
 
 static void conflict_report_same_rule(const struct conflicts *conflicts,
                                       const struct conflict *second, const struct conflict *first) {
+    if (conflict_contradicts(first, second)) {
+        conflict_report_contradiction(conflicts, second, first);
+        return;
+    }
     char *several = second->target && first->action->backend != second->action->backend
                         ? memory_strdup("a device is attached once, in one way: leave one out")
                         : conflict_hint_several(second, first);
@@ -249,20 +282,22 @@ static bool conflict_has_few_targets(const struct rule *rule) {
 /* Returns false after a report. */
 static bool conflict_compare(const struct conflicts *conflicts, const struct conflict *second,
                              const struct conflict *first) {
-    if (!first->rule->vms || !second->rule->vms || conflict_is_in_doubt(conflicts, second) ||
+    if (conflict_is_in_doubt(conflicts, second) ||
         (first->rule == second->rule && second->target && conflict_has_few_targets(second->rule)))
         return true;
     if (first->rule == second->rule)
         conflict_report_same_rule(conflicts, second, first);
     else if (conflict_same_vms(first->rule->vms, second->rule->vms))
         conflict_report_rule(conflicts, second, first);
-    else if (second->action->verb == VERB_ATTACH && conflict_is_for_two_vms(first, second) &&
+    else if (second->action->verb == VERB_ATTACH && second->event != EVENT_DEFINED &&
+             conflict_is_for_two_vms(first, second) &&
              !(conflict_shares(first->action) && conflict_shares(second->action)) &&
              !conflict_is_by_turns(first->rule, first->action, second->rule, second->action))
         conflict_report(conflicts, second, first, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event",
-                        "only one can have it; 'any' takes one of several; with the event 'freed' "
-                        "they have it in turn");
+                        "only one can have it; 'any' takes one of several, and by the words of "
+                        "'virt-rules devices' each VM has its own; with the event 'freed' they "
+                        "have it in turn");
     else
         return true;
     return false;
@@ -353,6 +388,11 @@ static void conflict_check_repeated_targets(const struct conflicts *conflicts,
 /* One rule that names two VMs for one device. */
 static void conflict_check_one_rule(const struct conflicts *conflicts, const struct rule *rule) {
     const struct word *second = rule->vms ? rule->vms->next : NULL;
+    const struct event_list *event = rule->events;
+    while (event && event->event == EVENT_DEFINED)
+        event = event->next;
+    if (rule->events && !event) /* of such VMs one runs at a time */
+        return;
     while (second && !conflict_are_two_vms(rule->vms, second))
         second = second->next;
     if (!second)
@@ -365,8 +405,10 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
                     struct diagnostic *diagnostic = diagnostic_add(
                         conflicts->diagnostics, rule->source, one->span, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event");
-                    diagnostic_hint(diagnostic, "only one can have it; 'any' takes one of several; "
-                                                "with the event 'freed' they have it in turn");
+                    diagnostic_hint(diagnostic,
+                                    "only one can have it; 'any' takes one of several, and by the "
+                                    "words of 'virt-rules devices' each VM has its own; with the "
+                                    "event 'freed' they have it in turn");
                     diagnostic_note(diagnostic, rule->source, second->span, "the second VM");
                 }
 }
@@ -596,7 +638,12 @@ static bool conflict_covers_vms(struct cover *cover, const struct guard *guard,
     for (const struct word *vm = rule->vms; vm; vm = vm->next)
         if (!conflict_covers_vm(cover, guard->vms, vm))
             return false;
-    return true;
+    return rule->vms;
+}
+
+/* What a `never` forbids too: to attach the device, to require it, and without VMs to bind it. */
+static bool conflict_is_forbidden(const struct action *action) {
+    return action->verb == VERB_ATTACH || action->verb == VERB_REQUIRE || action->verb == VERB_BIND;
 }
 
 static void conflict_check_target(struct diagnostics *diagnostics, const struct syntax *syntax,
@@ -627,8 +674,10 @@ void conflict_check_guards(struct syntax *syntax, struct diagnostics *diagnostic
     struct cover cover = {.backend.kind = CRITERION_BUS, .budget = GUARD_BUDGET};
     for (const struct rule *rule = syntax->guards ? syntax->rules : NULL; rule; rule = rule->next) {
         for (const struct action *action = rule->actions; action; action = action->next) {
-            cover.backend.bus = syntax_backend(action->backend)->buses;
-            if (action->verb == VERB_ATTACH)
+            cover.backend.bus = action->verb == VERB_BIND ? BUS_NEEDS_PCI
+                                : action->backend         ? syntax_backend(action->backend)->buses
+                                                          : BUS_NEEDS_ANY;
+            if (conflict_is_forbidden(action))
                 for (const struct target *one = action->targets; one; one = one->next)
                     conflict_check_target(diagnostics, syntax, rule, one, &cover);
         }

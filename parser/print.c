@@ -41,8 +41,9 @@ static void print_half(FILE *out, bool any, unsigned value) {
 static bool print_is_bare(const char *text) {
     enum token keyword = scanner_keyword_from_text(text);
     bool is_word = keyword == TOKEN_END || (syntax_late(keyword) && keyword != TOKEN_LIKE);
+    enum event_name event = scanner_event_from_text(text);
     return *text && !strpbrk(text, " \"\\,{}#'`") && is_word &&
-           scanner_event_from_text(text) == EVENT_COUNT;
+           (event == EVENT_COUNT || syntax_is_late_event(event));
 }
 
 void print_criterion(FILE *out, const struct criterion *criterion) {
@@ -157,8 +158,41 @@ void print_options(FILE *out, const struct action *action) {
     }
 }
 
-void print_action(FILE *out, const struct action *action, bool expand) {
+/* Both ways to write it mean the same. */
+static void print_binding(FILE *out, const char *driver) {
+    if (!strcmp(driver, "vfio-pci")) {
+        fputs(" to vfio", out);
+        return;
+    }
+    fputs(" to driver ", out);
+    if (print_is_bare(driver))
+        fputs(driver, out);
+    else
+        print_string(out, driver);
+}
+
+static void print_verb(FILE *out, const struct action *action) {
     fprintf(out, "%s ", syntax_verb_text(action->verb));
+    if (action->verb == VERB_CREATE)
+        fprintf(out, "%u vf of ", action->count);
+}
+
+static void print_manner(FILE *out, const struct action *action) {
+    if (action->verb == VERB_BIND)
+        print_binding(out, action->driver);
+    fputs(action->with_group ? " with group" : "", out);
+    if (action->backend)
+        fprintf(out, " as %s", syntax_backend_text(action->backend));
+}
+
+void print_one_target(FILE *out, const struct action *action, const struct target *target) {
+    print_verb(out, action);
+    print_target(out, target, false);
+    print_manner(out, action);
+}
+
+void print_action(FILE *out, const struct action *action, bool expand) {
+    print_verb(out, action);
     if (action->verb == VERB_RUN)
         print_words(out, action->command, " ");
     else
@@ -166,14 +200,12 @@ void print_action(FILE *out, const struct action *action, bool expand) {
             fputs(one == action->targets ? "" : ", ", out);
             print_target(out, one, expand);
         }
-    fputs(action->with_group ? " with group" : "", out);
-    if (action->backend)
-        fprintf(out, " as %s", syntax_backend_text(action->backend));
+    print_manner(out, action);
     print_options(out, action);
 }
 
 void print_head(FILE *out, const struct rule *rule) {
-    fputs("on vm ", out);
+    fputs(rule->vms ? "on vm " : "on host", out);
     print_words(out, rule->vms, ", ");
     for (const struct event_list *event = rule->events; event; event = event->next)
         fprintf(out, "%s%s", event == rule->events ? " " : ", ", scanner_event_text(event->event));

@@ -13,6 +13,8 @@ void print_criterion(FILE *out, const struct criterion *criterion);
 /* All alternatives, "a b or c". With `expand`, definitions replace the names that are resolved. */
 void print_device(FILE *out, const struct criterion *criteria, bool expand);
 void print_target(FILE *out, const struct target *target, bool expand);
+/* The action for one of its targets, without its options. */
+void print_one_target(FILE *out, const struct action *action, const struct target *target);
 void print_action(FILE *out, const struct action *action, bool expand);
 /* " within 2m rom off": each option after a blank. */
 void print_options(FILE *out, const struct action *action);

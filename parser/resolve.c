@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { NOT_YET, UNDER_WAY, DONE };
 enum { DEPTH_LIMIT = 64 };       /* definitions by way of definitions */
@@ -144,6 +145,21 @@ static bool resolve_hint_keyword(struct diagnostic *diagnostic, const char *text
     return true;
 }
 
+/* The class of PCI devices for which people have a word; NULL: none. */
+static const char *resolve_class_of_word(const char *word) {
+    static const struct {
+        const char *word, *class;
+    } classes[] = {
+        {"sata", "0106"},     {"ahci", "0106"}, {"nvme", "0108"},
+        {"raid", "0104"},     {"sas", "0107"},  {"vga", "0300"},
+        {"ethernet", "0200"}, {"wifi", "0280"}, {"xhci", "0c0330"},
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (!strcasecmp(classes[i].word, word))
+            return classes[i].class;
+    return NULL;
+}
+
 static void resolve_report_undefined(struct resolver *resolver, struct source *source,
                                      const struct criterion *name) {
     struct diagnostic *diagnostic =
@@ -163,12 +179,19 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
             suggest(&suggestion, scanner_token_text(TOKEN_ALL));
         }
         for (int kind = 0; kind < CRITERION_COUNT; kind++)
-            if (syntax_criterion(kind)->keyword != TOKEN_END)
+            if (syntax_criterion(kind)->keyword != TOKEN_END &&
+                (name->next || syntax_criterion(kind)->keyword != TOKEN_AT)) /* "sata" alone */
                 suggest(&suggestion, scanner_token_text(syntax_criterion(kind)->keyword));
     }
     char *address = value_corrected_address(name->text);
+    const char *class = resolve_class_of_word(name->text);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    else if (class)
+        diagnostic_hint(diagnostic,
+                        "did you mean 'class %s'? An id means one device: "
+                        "'virt-rules devices' shows it",
+                        class);
     else if (name->next && !name->next->alternative && resolve_synonym(name->text))
         diagnostic_hint(diagnostic, "did you mean '%s'?", resolve_synonym(name->text));
     else if (address)

@@ -41,6 +41,9 @@ enum place {
     PLACE_OPTIONS,
     PLACE_OPTION_VALUE, /* a word: no keyword */
     PLACE_ARGUMENTS,
+    PLACE_COUNT,        /* of a 'create', up to its device */
+    PLACE_BOUND,        /* in a 'bind', after its 'to' */
+    PLACE_DRIVER,       /* 'driver' before it */
     PLACE_ELSEWHERE
 };
 
@@ -58,6 +61,8 @@ struct parser {
     bool misread;            /* the scanner reported a mistake on it: its words may be wrong */
     bool has_open, has_action; /* it has a '{', an action */
     bool attaches;           /* the words are those of an 'attach' of a rule */
+    enum verb verb;          /* the last one */
+    bool of_host;            /* the last rule is one of the host */
     size_t line_errors;      /* diagnostics before it */
     bool headless;           /* lines of a block may follow whose head has an error */
     size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
@@ -224,6 +229,10 @@ static bool rules_continues_name(const struct parser *parser, struct span span) 
 }
 
 static void rules_unknown_event(struct parser *parser, struct span span, const char *text) {
+    if (parser->of_host) {
+        syntax_error_unknown_host_event(&parser->values, span, text);
+        return;
+    }
     bool stray = parser->stray_word > parser->line_errors;
     if (rules_continues_name(parser, span))
         parser->vm.end = span.end;
@@ -375,6 +384,13 @@ static struct action *rules_new_action(struct parser *parser, struct span span, 
     return action;
 }
 
+static struct action *rules_new_target_action(struct parser *parser, struct span span, enum verb verb,
+                                              struct target *targets) {
+    struct action *action = rules_new_action(parser, span, verb);
+    action->targets = OPENED(struct target, targets);
+    return action;
+}
+
 /* The options go on after the backend's value. */
 static void rules_set_manner(struct parser *parser, struct action *action, enum backend backend,
                              struct action_option *option) {
@@ -490,6 +506,7 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 %token <token> WORD NUMBER STRING EVENT
 %token VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR NOT LIKE BELOW PORT
 %token ROM THEN RESET REBOOT GUEST VF OF
+%token HOST REQUIRE BIND CREATE DISPLAY ORDER METHOD WAIT STOP
 %token <token> ON OFF UNINITIALIZED SCSI MDEV
 /* Each stands for all keywords of words.def that may be in the same place. */
 %token <token> BACKEND BUS WORD_CRITERION STRING_CRITERION TEXT_CRITERION
@@ -503,7 +520,7 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 %type <option> option
 %type <action> action block_actions block last_action
 %type <quantifier> quantifier
-%type <manner> manner
+%type <manner> manner any_manner
 %type <backend> backend any_backend
 %type <flag> with_group
 %type <milliseconds> duration
@@ -514,6 +531,8 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 /* 'uuid' after 'as mdev', 'not' before 'vf of', a bus after a backend: what is around them says which they are. */
 %token UUID NOT_VF
 %token <token> PORT_BUS
+/* 'boot' after 'as ...', which is an event elsewhere; what a device is bound to. */
+%token BOOT TO_VFIO TO_DRIVER
 
 /* All that follows 'vf of' up to the next 'vf of' or 'or' is the physical function's. */
 %precedence PHYSICAL_FUNCTION
@@ -542,10 +561,16 @@ definition: DEVICE WORD IS device NEWLINE {
 
 rule: ON VM vms events action NEWLINE {
         rules_add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
+    }
+    | ON HOST events action NEWLINE {
+        rules_add_rule(parser, JOINED(@ON, @action), NULL, $events, $action);
     };
 
 block_rule: ON VM vms events block {
         rules_add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
+    }
+    | ON HOST events block {
+        rules_add_rule(parser, JOINED(@ON, @events), NULL, $events, $block);
     };
 
 guard: NEVER ATTACH device guarded NEWLINE {
@@ -617,21 +642,35 @@ last_action: %empty         { $$ = NULL; }
     ;
 
 action: ATTACH targets AS manner {
-        $$ = rules_new_action(parser, @$, VERB_ATTACH);
-        $$->targets = OPENED(struct target, $targets);
+        $$ = rules_new_target_action(parser, @$, VERB_ATTACH, $targets);
         rules_set_manner(parser, $$, $manner.backend, $manner.option);
     }
     | ATTACH targets WITH GROUP AS manner {
-        $$ = rules_new_action(parser, @$, VERB_ATTACH);
-        $$->targets = OPENED(struct target, $targets);
+        $$ = rules_new_target_action(parser, @$, VERB_ATTACH, $targets);
         $$->with_group = true;
         rules_set_manner(parser, $$, $manner.backend, $manner.option);
     }
     | DETACH targets with_group any_backend {
-        $$ = rules_new_action(parser, @$, VERB_DETACH);
-        $$->targets = OPENED(struct target, $targets);
+        $$ = rules_new_target_action(parser, @$, VERB_DETACH, $targets);
         $$->with_group = $with_group;
         $$->backend = $any_backend;
+    }
+    | REQUIRE targets with_group any_manner {
+        $$ = rules_new_target_action(parser, @$, VERB_REQUIRE, $targets);
+        $$->with_group = $with_group;
+        rules_set_manner(parser, $$, $any_manner.backend, $any_manner.option);
+    }
+    | BIND targets TO TO_VFIO {
+        $$ = rules_new_target_action(parser, @$, VERB_BIND, $targets);
+        $$->driver = value_host_driver(&parser->values, @TO_VFIO, "vfio-pci");
+    }
+    | BIND targets TO TO_DRIVER text {
+        $$ = rules_new_target_action(parser, @$, VERB_BIND, $targets);
+        $$->driver = value_host_driver(&parser->values, @text, $text.text);
+    }
+    | CREATE NUMBER VF OF targets {
+        $$ = rules_new_target_action(parser, @$, VERB_CREATE, $targets);
+        value_vf_count(&parser->values, &$$->count, @NUMBER, $NUMBER.text);
     }
     | RUN STRING arguments {
         struct word *program = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
@@ -643,7 +682,8 @@ action: ATTACH targets AS manner {
         $$ = $last;
         $$->span = @$;
         *parser->options_end = $option;
-        parser->options_end = &$option->next;
+        while (*parser->options_end)
+            parser->options_end = &(*parser->options_end)->next;
     }
     ;
 
@@ -729,6 +769,10 @@ any_backend: %empty         { $$ = BACKEND_NONE; }
     | AS backend            { $$ = $backend; }
     ;
 
+any_manner: %empty          { $$.backend = BACKEND_NONE; $$.option = NULL; }
+    | AS manner             { $$ = $manner; }
+    ;
+
 backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); }
     | MDEV                  { $$ = BACKEND_MDEV; }
     ;
@@ -772,11 +816,28 @@ option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of
     | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
     | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
     | THEN REBOOT           { $$ = rules_new_option(parser, @$, OPTION_THEN_REBOOT); }
+    | BOOT DISPLAY          { $$ = rules_new_option(parser, @$, OPTION_BOOT_DISPLAY); }
+    | BOOT ORDER NUMBER     {
+        $$ = rules_new_option(parser, @$, OPTION_BOOT_ORDER);
+        value_option_number(&parser->values, $$, @NUMBER, $NUMBER.text);
+    }
+    | RESET METHOD lump     {
+        $$ = rules_read_text_option(parser, @$, @lump, OPTION_RESET_METHOD, $lump.text);
+    }
+    | WAIT duration         {
+        $$ = rules_new_option(parser, @$, OPTION_WAIT);
+        $$->milliseconds = $duration;
+    }
+    | WAIT duration OR STOP {
+        $$ = rules_new_option(parser, JOINED(@WAIT, @duration), OPTION_WAIT);
+        $$->milliseconds = $duration;
+        $$->next = rules_new_option(parser, JOINED(@OR, @STOP), OPTION_OR_STOP);
+    }
     ;
 
 guest_reset: ON | OFF | UNINITIALIZED;
 
-duration: lump              { $$ = 0; value_duration(&parser->values, &$$, @$, $lump.text); };
+duration: lump              { $$ = 1; value_duration(&parser->values, &$$, @$, $lump.text); }; /* 1: not read */
 
 %%
 
@@ -840,8 +901,12 @@ static void rules_remember(struct parser *parser, enum token token, union token_
         parser->open_missing = parser->headless = 0;
     parser->has_open |= token == TOKEN_OPEN;
     parser->has_action |= rules_is_action(token);
-    if (rules_is_action(token))
+    if (rules_is_action(token)) {
         parser->backend = BACKEND_NONE;
+        parser->verb = syntax_verb_of(token);
+    }
+    if (parser->line_tokens == 1 && parser->previous.token == TOKEN_ON)
+        parser->of_host = token == TOKEN_HOST;
     if (rules_is_action(token) || token == TOKEN_NEWLINE || token == TOKEN_OPEN)
         parser->attaches = token == TOKEN_ATTACH && parser->previous.token != TOKEN_NEVER;
     if (parser->line_tokens < LINE_HEAD)
@@ -926,7 +991,7 @@ static enum place rules_place_in_device(const struct parser *parser, enum token 
 
 /* An option whose value is a word: no keyword has a meaning there. */
 static bool rules_takes_word(enum token token) {
-    return symbols[token] == WORD_OPTION;
+    return symbols[token] == WORD_OPTION || token == TOKEN_METHOD;
 }
 
 /* Where the token after the one that was read last will be. */
@@ -939,12 +1004,20 @@ static enum place rules_next_place(const struct parser *parser) {
         return PLACE_START;
     case TOKEN_VM:
         return PLACE_VM;
+    case TOKEN_HOST:
+        return PLACE_EVENTS;
     case TOKEN_ATTACH:
     case TOKEN_DETACH:
+    case TOKEN_REQUIRE:
+    case TOKEN_BIND:
     case TOKEN_IS:
         return PLACE_DEVICE_FIRST;
+    case TOKEN_CREATE:
+        return PLACE_COUNT;
     case TOKEN_RUN:
         return PLACE_ARGUMENTS;
+    case TOKEN_WAIT:
+        return PLACE_OPTIONS;
     case TOKEN_AS:
         return PLACE_BACKEND;
     default:
@@ -963,9 +1036,14 @@ static enum place rules_next_place(const struct parser *parser) {
     case PLACE_DEVICE_FIRST:
     case PLACE_DEVICE:
     case PLACE_VALUE:
-        return rules_place_in_device(parser, token);
+        return token == TOKEN_TO && parser->verb == VERB_BIND && parser->has_action ? PLACE_BOUND : rules_place_in_device(parser, token);
+    case PLACE_COUNT:
+        return token == TOKEN_OF ? PLACE_DEVICE_FIRST : PLACE_COUNT;
+    case PLACE_BOUND:
+        return token == TOKEN_DRIVER ? PLACE_DRIVER : PLACE_OPTIONS;
     case PLACE_BACKEND:
     case PLACE_OPTION_VALUE:
+    case PLACE_DRIVER:
         return PLACE_OPTIONS;
     case PLACE_OPTIONS:
         return rules_takes_word(token) ? PLACE_OPTION_VALUE : PLACE_OPTIONS;
@@ -1055,15 +1133,29 @@ static bool rules_begins_device(struct parser *parser, enum token token, uint32_
     return false;
 }
 
+/* "wait 20s" at the end of the action, "wait 20s or stop". Elsewhere it is an argument, as it was before it became a
+ * keyword. */
+static bool rules_begins_wait(struct parser *parser, enum token token, uint32_t end) {
+    const char *word = rules_next_word(parser, end);
+    if (token != TOKEN_WAIT || scanner_keyword_from_text(word) == TOKEN_OR)
+        return token == TOKEN_WAIT;
+    end = (uint32_t)(rules_next_text(parser, end) - parser->values.source->text) + (uint32_t)strlen(word);
+    const char *after = rules_next_text(parser, end);
+    return *word && (scanner_keyword_from_text(rules_next_word(parser, end)) == TOKEN_OR ||
+                     (value_has_unit(word) && strchr("\r\n#}", *after)));
+}
+
 /* Whether a keyword that is younger than rule files in use is a name here. */
 static bool rules_is_name(struct parser *parser, enum token token, enum place place, uint32_t end) {
     switch (place) {
     case PLACE_NAME:
     case PLACE_VM:
     case PLACE_FIELD_VALUE:
-    case PLACE_ARGUMENTS:
         return true;
+    case PLACE_ARGUMENTS:
+        return !rules_begins_wait(parser, token, end);
     case PLACE_VALUE:
+    case PLACE_DRIVER:
         return token != TOKEN_LIKE;
     case PLACE_START:
         return !rules_is_action(token);
@@ -1078,6 +1170,8 @@ static bool rules_is_name(struct parser *parser, enum token token, enum place pl
     case PLACE_FIELD:
     case PLACE_DEVICE:
     case PLACE_OPTION_VALUE:
+    case PLACE_COUNT:
+    case PLACE_BOUND:
     case PLACE_ELSEWHERE:
         break;
     }
@@ -1192,6 +1286,10 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         return UUID;
     if (parser->place == PLACE_OPTIONS && (symbols[token] == BUS || token == TOKEN_SCSI))
         return PORT_BUS;
+    if (parser->place == PLACE_OPTIONS && token == TOKEN_EVENT && value->token.event == EVENT_BOOT)
+        return BOOT;
+    if (parser->place == PLACE_BOUND && (token == TOKEN_VFIO || token == TOKEN_DRIVER))
+        return token == TOKEN_VFIO ? TO_VFIO : TO_DRIVER;
     if (rules_is_not_vf(parser))
         return NOT_VF;
     return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : symbols[token];
@@ -1328,16 +1426,22 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
     struct syntax_error error = {.source = parser->values.source,
                                  .previous = parser->previous,
                                  .found = parser->found,
-                                 .backend = parser->backend};
+                                 .verb = parser->verb,
+                                 .backend = parser->backend,
+                                 .of_host = parser->of_host};
     parser->unexpected = parser->found.token;
     parser->before_unexpected = parser->previous.token;
     if (rules_is_consequence(parser))
         return 0;
     int count = yypcontext_expected_tokens(context, expected, TOKEN_COUNT);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        error.expects_boot |= (int)expected[i] == BOOT;
         for (enum token token = 0; token < TOKEN_COUNT; token++)
             error.expected[token] |= symbols[token] == (int)expected[i] ||
-                                     ((int)expected[i] == BACKEND && syntax_is_backend(token));
+                                     ((int)expected[i] == BACKEND && syntax_is_backend(token)) ||
+                                     ((int)expected[i] == TO_VFIO && token == TOKEN_VFIO) ||
+                                     ((int)expected[i] == TO_DRIVER && token == TOKEN_DRIVER);
+    }
     parser->error_on_line = true;
     parser->stray_block |=
         parser->in_block && (parser->has_open || (parser->line_tokens == 1 && rules_is_foreign_close(&parser->found)));

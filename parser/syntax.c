@@ -1,5 +1,7 @@
 #include "parser/syntax.h"
 
+#include "lexer/text.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -74,13 +76,20 @@ enum word_field syntax_field_from_text(const char *text) {
 
 /* --- the rows of words.def */
 
-const struct verb_row *syntax_verb(enum verb verb) {
-    enum time { ANY_EVENT, RUNNING_VM };
-    static const struct verb_row verbs[] = {
-#define VERB(name, text, participle, time) {text, participle, (time) == RUNNING_VM},
+static const struct verb_row verbs[] = {
+#define VERB(name, text, participle, events) {text, participle, TOKEN_##name, events},
 #include "lexer/words.def"
-    };
+};
+
+const struct verb_row *syntax_verb(enum verb verb) {
     return &verbs[verb];
+}
+
+enum verb syntax_verb_of(enum token keyword) {
+    enum verb verb = 0;
+    while (verbs[verb].keyword != keyword)
+        verb++;
+    return verb;
 }
 
 const char *syntax_verb_text(enum verb verb) {
@@ -88,13 +97,13 @@ const char *syntax_verb_text(enum verb verb) {
 }
 
 bool syntax_verb_is_possible(enum verb verb, enum event_name event) {
-    return !syntax_verb(verb)->needs_running_vm || !scanner_why_no_attach(event);
+    return syntax_verb(verb)->events & 1U << event;
 }
 
 static const struct backend_row backends[] = {
     [BACKEND_NONE] = {.text = ""},
-#define BACKEND(name, text, buses, group, devices)                                                 \
-    [BACKEND_##name] = {text, TOKEN_##name, buses, group, devices},
+#define BACKEND(name, text, buses, group, defined, devices)                                        \
+    [BACKEND_##name] = {text, TOKEN_##name, buses, group, defined, devices},
 #include "lexer/words.def"
 };
 
@@ -112,11 +121,7 @@ char *syntax_backends_text(unsigned set, const char *before) {
         if (!(set & 1U << backend))
             continue;
         set &= ~(1U << backend);
-        memory_append(&text, "%s%s%s",
-                      !*text ? ""
-                      : set  ? ", "
-                             : " or ",
-                      before, syntax_backend_text(backend));
+        text_list(&text, !set, " or ", "%s%s", before, syntax_backend_text(backend));
     }
     return text;
 }
@@ -176,7 +181,7 @@ char *syntax_bus_labels(unsigned set) {
         if (!(set & buses[at].bus))
             continue;
         set &= ~buses[at].bus;
-        memory_append(&labels, "%s%s", !*labels ? "" : set ? ", " : " or ", buses[at].label);
+        text_list(&labels, !set, " or ", "%s", buses[at].label);
     }
     return labels;
 }
@@ -187,10 +192,10 @@ enum { /* bits for the verbs that take an option */
 };
 
 static const struct option_row options[] = {
-#define OPTION(name, text, value, verbs, backends, event)                                          \
-    [OPTION_##name] = {text, TOKEN_##name, VALUE_##value, verbs, backends, event},
-#define LONG_OPTION(name, text, value, verbs, backends, event, first)                              \
-    [OPTION_##name] = {text, TOKEN_##first, VALUE_##value, verbs, backends, event},
+#define OPTION(name, text, value, verbs, backends, events)                                         \
+    [OPTION_##name] = {text, TOKEN_##name, VALUE_##value, verbs, backends, events},
+#define LONG_OPTION(name, text, value, verbs, backends, events, first)                             \
+    [OPTION_##name] = {text, TOKEN_##first, VALUE_##value, verbs, backends, events},
 #include "lexer/words.def"
 };
 

@@ -138,6 +138,7 @@ enum backend {
 enum verb {
 #define VERB(name, ...) VERB_##name,
 #include "lexer/words.def"
+    VERB_COUNT
 };
 
 enum option_kind {
@@ -157,6 +158,15 @@ enum {
 #include "lexer/words.def"
 };
 
+/* The events at which an action or an option is possible; a set. */
+enum {
+#define EVENT(name, ...) AT_##name = 1 << EVENT_##name,
+#include "lexer/words.def"
+    AT_ANY = (1 << EVENT_COUNT) - 1,
+    /* those without a scanner_why_no_attach() */
+    AT_RUNNING_VM = AT_STARTED | AT_RECONNECT | AT_PLUGGED | AT_UNPLUGGED | AT_FREED
+};
+
 /* What follows a keyword. */
 enum value_kind {
     VALUE_FLAG, /* nothing */
@@ -173,10 +183,11 @@ struct action_option {
     struct span span;
     union {
         /* rom file; mac, and the UUID of a mediated device, in lower case; its type; bus; of guest
-         * reset the value in words of libvirt's guestReset; interned */
+         * reset the value in words of libvirt's guestReset; reset method in the kernel's words;
+         * interned */
         const char *text;
-        uint32_t milliseconds; /* within, after */
-        unsigned number;       /* controller: its index in the domain XML; vlan */
+        uint32_t milliseconds; /* within, after, wait */
+        unsigned number; /* controller: its index in the domain XML; vlan; ports; boot order */
     };
     enum option_kind kind;
 };
@@ -186,15 +197,22 @@ const struct action_option *syntax_find_option(const struct action_option *first
                                                enum option_kind kind);
 
 enum { DURATION_LIMIT_MS = 24 * 60 * 60 * 1000 };
-enum { CONTROLLER_LIMIT = 15 }; /* the highest index of a controller */
-enum { VLAN_LIMIT = 4094 };     /* 0 and 4095 have other meanings, IEEE 802.1Q */
-enum { VF_LIMIT = 65535 };      /* TotalVFs of the SR-IOV capability has 16 bits */
+enum { CONTROLLER_LIMIT = 15 };        /* the highest index of a controller */
+enum { VLAN_LIMIT = 4094 };            /* 0 and 4095 have other meanings, IEEE 802.1Q */
+enum { VF_LIMIT = 65535 };             /* TotalVFs of the SR-IOV capability has 16 bits */
+enum { PREPARE_LIMIT_MS = 60 * 1000 }; /* as long may libvirt wait for us */
+enum { PORTS_LIMIT = 31 };             /* root ports: a bus has as many slots */
+enum { BOOT_ORDER_LIMIT = 65535 };
 
 struct action {
     struct action *next;
     union {
-        struct target *targets; /* attach, detach */
+        struct target *targets; /* of all but run; of create one, the physical function */
         struct word *command;   /* run */
+    };
+    union {
+        const char *driver; /* bind: the host's driver, interned ("vfio-pci") */
+        unsigned count;     /* create: the number of virtual functions */
     };
     struct action_option *options;
     struct span span;
@@ -206,7 +224,7 @@ struct action {
 struct rule {
     struct rule *next;
     struct source *source;
-    struct word *vms;
+    struct word *vms; /* NULL: a rule of the host ("on host boot") */
     struct event_list *events;
     struct action *actions;
     struct span span; /* the head; with one action on its line, the whole statement */
@@ -299,6 +317,8 @@ enum token value_token_of(const char *text);
 const char *value_lower_case(const char *text);
 /* "500ms", "5s" or "2m", at most DURATION_LIMIT_MS. False: it is not one. */
 bool value_read_duration(uint32_t *milliseconds, const char *text);
+/* A number and a unit, even if it is longer than the limit. */
+bool value_has_unit(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
 /* The value of an option: a NUMBER, or a STRING or WORD, which is interned and in its usual form.
@@ -307,6 +327,11 @@ bool value_option_number(struct parse_context *context, struct action_option *op
                          struct span span, const char *text);
 bool value_option_text(struct parse_context *context, struct action_option *option,
                        struct span span, const char *text);
+/* The name of a driver that a device is bound to, interned. */
+const char *value_host_driver(struct parse_context *context, struct span span, const char *text);
+/* How many virtual functions are created. */
+bool value_vf_count(struct parse_context *context, unsigned *count, struct span span,
+                    const char *text);
 /* Of a virtual function: -1 when it is not one. */
 int32_t value_vf(struct parse_context *context, struct span span, const char *text);
 bool value_count(struct parse_context *context, unsigned *count, struct span span,
@@ -320,6 +345,7 @@ struct backend_row {
     enum token keyword;
     unsigned buses;
     bool group;
+    bool defined;        /* it is possible at the event of that name */
     const char *devices; /* "PCI devices" */
 };
 
@@ -334,7 +360,8 @@ struct criterion_row {
 struct verb_row {
     const char *text;
     const char *participle; /* "attached" */
-    bool needs_running_vm;  /* it is possible only at events without a `why_no_attach` */
+    enum token keyword;
+    unsigned events; /* bits: AT_STARTED ... */
 };
 
 struct option_row {
@@ -343,13 +370,14 @@ struct option_row {
     enum value_kind value;
     unsigned verbs;    /* bits: FOR_ATTACH ... */
     unsigned backends; /* bits: AS_VFIO ...; 0: all */
-    enum event_name event;
+    unsigned events;   /* bits: AT_STARTED ... */
 };
 
 const struct backend_row *syntax_backend(enum backend backend);
 const struct criterion_row *syntax_criterion(enum criterion_kind kind);
 const struct option_row *syntax_option(enum option_kind kind);
 const struct verb_row *syntax_verb(enum verb verb);
+enum verb syntax_verb_of(enum token keyword);
 const char *syntax_verb_text(enum verb verb);
 /* Whether the action is possible at that event. */
 bool syntax_verb_is_possible(enum verb verb, enum event_name event);

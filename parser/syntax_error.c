@@ -1,6 +1,7 @@
 #include "parser/syntax_error.h"
 
 #include "lexer/character.h"
+#include "lexer/text.h"
 #include "parser/glob.h"
 #include "parser/suggest.h"
 
@@ -56,6 +57,8 @@ static const char *syntax_error_word_after(enum token previous) {
             return "a duration (5s)";
     if (previous == TOKEN_BUS)
         return "a bus (virtio)";
+    if (previous == TOKEN_METHOD)
+        return "a reset method (flr)";
     for (int kind = 0; kind < CRITERION_COUNT; kind++)
         if (syntax_criterion(kind)->keyword == previous && syntax_criterion(kind)->example)
             return syntax_criterion(kind)->example;
@@ -68,7 +71,7 @@ static bool syntax_error_is_text(enum token keyword) {
 }
 
 static void syntax_error_say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT],
-                                    enum token previous) {
+                                    enum token previous, bool boot) {
     if (expected[TOKEN_WORD] && expected[TOKEN_NUMBER])
         syntax_error_say(phrases, "%s", syntax_error_word_after(previous));
     else if (expected[TOKEN_WORD])
@@ -80,6 +83,8 @@ static void syntax_error_say_tokens(struct phrases *phrases, const bool expected
     for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         if (expected[token])
             syntax_error_say(phrases, "'%s'", scanner_token_text(token));
+    if (boot)
+        syntax_error_say(phrases, "'%s'", scanner_event_text(EVENT_BOOT));
     for (enum token token = TOKEN_COMMA; token <= TOKEN_CLOSE; token++)
         if (expected[token])
             syntax_error_say(phrases, "%s", scanner_token_text(token));
@@ -90,8 +95,7 @@ static void syntax_error_say_tokens(struct phrases *phrases, const bool expected
 static char *syntax_error_join(struct phrases *phrases) {
     char *text = memory_strdup("");
     for (size_t i = 0; i < phrases->count; i++) {
-        const char *glue = i == 0 ? "" : i + 1 < phrases->count ? ", " : " or ";
-        memory_append(&text, "%s%s", glue, phrases->list[i]);
+        text_list(&text, i + 1 == phrases->count, " or ", "%s", phrases->list[i]);
         free(phrases->list[i]);
     }
     return text;
@@ -102,16 +106,26 @@ static bool syntax_error_expects_argument(const struct syntax_error *error) {
            error->expected[TOKEN_OPTIONAL];
 }
 
-/* The options that are for other backends than the action's. */
-static void syntax_error_leave_out_options(bool expected[TOKEN_COUNT], enum backend backend) {
+/* The options that are for other verbs or backends than the action's. */
+static void syntax_error_leave_out_options(bool expected[TOKEN_COUNT], enum verb verb,
+                                           enum backend backend) {
     bool other[TOKEN_COUNT] = {false}, fits[TOKEN_COUNT] = {false};
     for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++) {
         const struct option_row *row = syntax_option(kind);
-        bool is_for = !row->backends || row->backends & 1U << backend;
+        bool is_for = row->verbs & 1U << verb &&
+                      (!row->backends || !backend || row->backends & 1U << backend);
         (is_for ? fits : other)[row->first] = true;
     }
     for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         expected[token] &= fits[token] || !other[token];
+}
+
+/* A verb of VMs in a rule of the host, and the other way round. */
+static bool syntax_error_is_other_verb(enum token token, bool of_host) {
+    for (enum verb verb = 0; verb < VERB_COUNT; verb++)
+        if (syntax_verb(verb)->keyword == token)
+            return !(syntax_verb(verb)->events & (of_host ? AT_BOOT : AT_ANY & ~AT_BOOT));
+    return false;
 }
 
 static char *syntax_error_describe_expected(const struct syntax_error *error) {
@@ -121,12 +135,17 @@ static char *syntax_error_describe_expected(const struct syntax_error *error) {
     if (syntax_error_expects_argument(error)) /* the options, which 'run' has none of */
         for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
             expected[token] = false;
-    if (expected[TOKEN_OPTIONAL] && error->backend)
-        syntax_error_leave_out_options(expected, error->backend);
+    if (expected[TOKEN_OPTIONAL])
+        syntax_error_leave_out_options(expected, error->verb, error->backend);
+    for (enum token token = TOKEN_KEYWORD; expected[TOKEN_RUN] && token < TOKEN_COUNT; token++)
+        expected[token] &= !syntax_error_is_other_verb(token, error->of_host);
     if (expected[TOKEN_ON] || (expected[TOKEN_RUN] && expected[TOKEN_CLOSE])) /* a line's start */
         expected[TOKEN_NEWLINE] = false;
     syntax_error_say_categories(&phrases, expected);
-    syntax_error_say_tokens(&phrases, expected, error->previous.token);
+    if (error->previous.token == TOKEN_STOP) /* one 'wait' is enough */
+        expected[TOKEN_WAIT] = false;
+    syntax_error_say_tokens(&phrases, expected, error->previous.token,
+                            error->expects_boot && error->verb == VERB_ATTACH);
     return syntax_error_join(&phrases);
 }
 
@@ -170,14 +189,19 @@ static const char ONE_LINE[] = "write one statement or action per line";
 
 static void syntax_error_hint_events(struct diagnostic *diagnostic,
                                      const struct syntax_error *error) {
-    (void)error;
+    unsigned events = AT_ANY & ~AT_BOOT;
+    if (error && error->of_host) {
+        diagnostic_hint(diagnostic, "the host has one event: on host %s",
+                        scanner_event_text(EVENT_BOOT));
+        return;
+    }
     char *names = memory_strdup("");
-    for (enum event_name event = 0; event < EVENT_COUNT; event++)
-        memory_append(&names, "%s%s",
-                      event == 0                ? ""
-                      : event + 1 < EVENT_COUNT ? ", "
-                                                : " and ",
-                      scanner_event_text(event));
+    for (enum event_name event = 0; events; event++) {
+        if (!(events & 1U << event))
+            continue;
+        events &= ~(1U << event);
+        text_list(&names, !events, " and ", "%s", scanner_event_text(event));
+    }
     diagnostic_hint(diagnostic, "the events are %s", names);
     free(names);
 }
@@ -223,7 +247,7 @@ static bool syntax_error_lacks_comma(const struct syntax_error *error) {
     bool or_vm = error->found.token == TOKEN_OR && !error->expected[TOKEN_OR];
     return (error->expected[TOKEN_COMMA] &&
             (syntax_error_is_and(syntax_error_text_of(&error->found)) || or_vm)) ||
-           (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING);
+           (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING && !error->of_host);
 }
 
 /* "never attach 1ac1:089a to vm Home Assistant": a word where a list of VMs goes on or ends. */
@@ -259,6 +283,12 @@ static bool syntax_error_is_not_empty(const struct syntax_error *error) {
     return *syntax_error_word(error) != 0;
 }
 
+/* "1ac1:089a", "03:00.0", "coral": without the quotes it is a device, or may be one's name. */
+static bool syntax_error_is_quoted_device(const struct syntax_error *error) {
+    const char *word = syntax_error_word(error);
+    return *word && !strpbrk(word, " \t\"\\#,{}");
+}
+
 static bool syntax_error_is_scsi(const struct syntax_error *error) {
     return value_is_scsi(syntax_error_word(error));
 }
@@ -269,6 +299,10 @@ static bool syntax_error_is_dev(const struct syntax_error *error) {
 
 static bool syntax_error_is_event(const struct syntax_error *error) {
     return scanner_event_from_text(syntax_error_word(error)) < EVENT_COUNT;
+}
+
+static bool syntax_error_is_host_event(const struct syntax_error *error) {
+    return scanner_event_from_text(syntax_error_word(error)) == EVENT_BOOT;
 }
 
 /* What begins a block in other languages. */
@@ -288,6 +322,49 @@ static bool syntax_error_begins_with_digit(const struct syntax_error *error) {
 static bool syntax_error_begins_with_quote(const struct syntax_error *error) {
     const char *text = syntax_error_text_of(&error->found);
     return text && *text && strchr("'`", *text);
+}
+
+/* "to vfio-pci" */
+static bool syntax_error_is_vfio_driver(const struct syntax_error *error) {
+    const char *word = syntax_error_word(error);
+    return !strcmp(word, "vfio-pci") || !strcmp(word, "vfio_pci");
+}
+
+static bool syntax_error_is_bind(const struct syntax_error *error) {
+    return error->of_host && error->verb == VERB_BIND && error->expected[TOKEN_COMMA];
+}
+
+static bool syntax_error_is_require(const struct syntax_error *error) {
+    return error->verb == VERB_REQUIRE;
+}
+
+static bool syntax_error_is_detach(const struct syntax_error *error) {
+    return error->verb == VERB_DETACH;
+}
+
+static bool syntax_error_is_create(const struct syntax_error *error) {
+    return error->of_host && error->verb == VERB_CREATE;
+}
+
+static bool syntax_error_is_host_rule(const struct syntax_error *error) {
+    return error->of_host;
+}
+
+/* "bind 10de:2484 to vfio", without its event */
+static bool syntax_error_begins_host_rule(const struct syntax_error *error) {
+    static const char *const words[] = {"host", "boot", "bind", "create", NULL};
+    return syntax_error_is_one_of(syntax_error_word(error), words);
+}
+
+/* "Bus 001 Device 003", as lsusb prints it */
+static bool syntax_error_is_lsusb(const struct syntax_error *error) {
+    const char *text = syntax_error_text_of(&error->previous);
+    return text && (!strcasecmp(text, "bus") || !strcasecmp(text, "device")) &&
+           syntax_error_begins_with_digit(error);
+}
+
+static bool syntax_error_is_and_word(const struct syntax_error *error) {
+    return syntax_error_is_and(syntax_error_word(error));
 }
 
 /* Neither a word nor a '{'. */
@@ -346,12 +423,65 @@ static void syntax_error_hint_after_vm(struct diagnostic *diagnostic,
         diagnostic_hint(diagnostic, "%s", SEPARATE);
 }
 
+/* "boot-display", "bootdisplay": an option of two words, written as one; NULL: none. */
+static const char *syntax_error_joined_option(const struct syntax_error *error) {
+    for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++) {
+        const char *text = syntax_option(kind)->text, *word = syntax_error_word(error);
+        const char *space = strchr(text, ' ');
+        size_t length = space ? (size_t)(space - text) : 0;
+        if (!length || strncasecmp(word, text, length) != 0)
+            continue;
+        word += length;
+        word += *word == '-' || *word == '_';
+        if (!strcasecmp(word, space + 1))
+            return text;
+    }
+    return NULL;
+}
+
+static bool syntax_error_is_joined_option(const struct syntax_error *error) {
+    return syntax_error_joined_option(error) != NULL;
+}
+
+static void syntax_error_hint_joined_option(struct diagnostic *diagnostic,
+                                            const struct syntax_error *error) {
+    diagnostic_hint(diagnostic, "did you mean '%s'?", syntax_error_joined_option(error));
+}
+
 /* The next word on the line; `length` is 0 at its end. */
 static const char *syntax_error_next_word(const struct syntax_error *error, size_t *length) {
     const char *word = error->source->text + error->found.span.end;
     word += strspn(word, " \t");
     *length = strcspn(word, " \t\r\n,{}#\"");
     return word;
+}
+
+/* "device 3", as lsusb prints it */
+static bool syntax_error_precedes_number(const struct syntax_error *error) {
+    size_t length = 0;
+    return isdigit((unsigned char)*syntax_error_next_word(error, &length)) && length <= 3;
+}
+
+static bool syntax_error_is_option_word(const char *word) {
+    for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++) {
+        const char *text = syntax_option(kind)->text;
+        size_t length = strcspn(text, " ");
+        if (length && length == strlen(word) && !memcmp(word, text, length))
+            return true;
+    }
+    return false;
+}
+
+/* "as vfio and 10de:22ba", "as vfio, sound as vfio", "as vfio 10de:22ba" */
+static bool syntax_error_goes_on_with_device(const struct syntax_error *error) {
+    size_t length = 0;
+    const char *next = syntax_error_next_word(error, &length), *found = syntax_error_word(error);
+    char *word = memory_strndup(next, length);
+    bool is_glue = error->found.token != TOKEN_WORD || syntax_error_is_and(found);
+    bool goes_on = is_glue ? length && !syntax_error_is_option_word(word)
+                           : strchr(found, ':') || !strcmp(word, "as");
+    free(word);
+    return error->verb == VERB_ATTACH && goes_on;
 }
 
 /* "attach 0300", "attach 8086 1521", "attach 2 8086:1521" */
@@ -492,6 +622,16 @@ struct hint {
     void (*hint)(struct diagnostic *diagnostic, const struct syntax_error *error);
 };
 
+static const char OPTIONS_APART[] = "separate options with spaces; every action has its own line";
+static const char AFTER_AS[] =
+    "several devices come before 'as', separated with ',': attach DEVICE, "
+    "DEVICE as vfio; another action has its own line";
+#define NO_OPTION "options are for 'attach': leave '%s' out"
+static const char LSUSB[] = "lsusb's bus and device change at each plugging in: write the ID that "
+                            "it shows (1a6e:089a), or the port (port 1-1)";
+static const char WITHOUT_GROUP[] =
+    "leave it out: 'bind' binds each device that it names; name those of the group too";
+
 #define VM .expected = TOKEN_ANY, .and = TOKEN_STRING, .without = TOKEN_CLASS
 #define DEVICE .expected = TOKEN_CLASS, .without = TOKEN_OR
 #define NAME .only = TOKEN_WORD
@@ -503,9 +643,12 @@ struct hint {
 #define ARGUMENT                                                                                   \
     .expected = TOKEN_STRING, .and = TOKEN_NUMBER, .when = syntax_error_expects_argument
 #define TEXT .expected = TOKEN_STRING
+#define BOUND .expected = TOKEN_VFIO, .and = TOKEN_DRIVER, .after = TOKEN_TO
+#define BINDS .expected = TOKEN_OR, .and = TOKEN_TO, .when = syntax_error_is_bind
 #define OPTIONS .expected = TOKEN_OPTIONAL
 
 static const struct hint hints[] = {
+    {BOUND, .when = syntax_error_is_vfio_driver, .text = "did you mean 'to vfio'?"},
     {.expected = TOKEN_VFIO,
      .when = syntax_error_is_other_backend,
      .hint = syntax_error_hint_other_backend},
@@ -517,6 +660,8 @@ static const struct hint hints[] = {
     {.found = TOKEN_CLOSE, .text = "unmatched '}'"},
     {.when = syntax_error_follows_vm, .hint = syntax_error_hint_after_vm},
     {.when = syntax_error_lacks_comma, .text = SEPARATE},
+    {OPTIONS, .found = TOKEN_WORD, .when = syntax_error_is_joined_option,
+     .hint = syntax_error_hint_joined_option},
     {.found = TOKEN_WORD, .when = syntax_error_is_near, .hint = syntax_error_hint_near},
 
     {VM, .found = TOKEN_EVENT, .after = TOKEN_COMMA,
@@ -549,13 +694,29 @@ static const struct hint hints[] = {
     {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_scsi,
      .text = "a SCSI device is written: scsi \"%s\""},
     {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_dev, .text = VALUE_NO_FILE},
-    {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_not_empty,
+    {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_quoted_device,
      .text = "leave out the quotes: %s"},
+    {DEVICE, .found = TOKEN_STRING,
+     .text = "a device is named by its id, not by its product name: 'virt-rules devices' shows the "
+             "words for each device"},
+    {DEVICE, .found = TOKEN_DEVICE, .when = syntax_error_precedes_number, .text = LSUSB},
     {DEVICE, .found = TOKEN_DEVICE, .text = "leave out 'device': attach 1ac1:089a as vfio"},
     {DEVICE, .found = ANY_BACKEND, .hint = syntax_error_hint_backend},
     {DEVICE, .text = VALUE_A_DEVICE},
 
     {.expected = TOKEN_EVENT, .hint = syntax_error_hint_events},
+    {.expected = TOKEN_HOST,
+     .and = TOKEN_VM,
+     .found = TOKEN_EVENT,
+     .when = syntax_error_is_host_event,
+     .text = "did you mean 'on host %s'? A VM's rule is: on vm NAME started"},
+    {.expected = TOKEN_HOST,
+     .and = TOKEN_VM,
+     .found = TOKEN_EVENT,
+     .text = "the host's own event is: on host boot; a rule of a VM is: on vm NAME %s"},
+    {.expected = TOKEN_HOST,
+     .and = TOKEN_VM,
+     .text = "'vm' comes before a VM's name: vm frigate; the host's own rules are: on host boot"},
     {.only = TOKEN_VM, .text = "'vm' comes before a VM's name: vm frigate"},
     {.only = TOKEN_ATTACH,
      .text = "a guard is: never attach DEVICE, or never attach DEVICE to vm NAME"},
@@ -564,20 +725,42 @@ static const struct hint hints[] = {
     {NAME, .found = TOKEN_NEWLINE, .text = A_DEFINITION},
     {NAME, .text = "'%s' has another meaning: use another name"},
     {.only = TOKEN_IS, .text = A_DEFINITION},
+    {.only = TOKEN_METHOD,
+     .text = "did you mean 'then reset'? How the device is reset is said by 'reset method flr'"},
+    {.only = TOKEN_STOP, .text = "the VM does not start if the program fails: wait 20s or stop"},
+    {.expected = TOKEN_DISPLAY,
+     .and = TOKEN_ORDER,
+     .found = TOKEN_NUMBER,
+     .text = "did you mean 'boot order %s'?"},
+    {.expected = TOKEN_DISPLAY,
+     .and = TOKEN_ORDER,
+     .text = "write 'boot order 1' for a device that the VM boots from, or 'boot display' for the "
+             "host's own display"},
     {.only = TOKEN_RESET,
      .text = "write: guest reset on, guest reset off or guest reset "
              "uninitialized"},
     {.only = TOKEN_PORT, .text = "a hub is found by its port: below port 1-1"},
+    {BOUND, .found = TOKEN_WORD, .text = "did you mean 'to driver %s'?"},
+    {BOUND, .found = TOKEN_STRING, .when = syntax_error_is_not_empty,
+     .text = "did you mean 'to driver \"%s\"'?"},
+    {BOUND, .text = "a device is bound to VFIO for VMs, or to a driver of the host: bind DEVICE to "
+                    "vfio, or bind DEVICE to driver pci-stub"},
     {.expected = TOKEN_VFIO, .hint = syntax_error_hint_backends},
 
     {ACTION, .when = syntax_error_is_event, .text = "separate events with ',': started, %s"},
     {ACTION, .when = syntax_error_is_foreign_open,
      .text = "a block is between '{' and '}', one action a line"},
+    {ACTION, .when = syntax_error_is_host_rule,
+     .text = "say what to do: bind DEVICE to vfio, create 4 vf of DEVICE, run \"/PROGRAM\", or a "
+             "block of these between '{' and '}'"},
     {ACTION,
      .text =
          "say what to do: attach DEVICE as vfio, detach DEVICE, run \"/PROGRAM\", or a block of "
          "these between '{' and '}'"},
     {STATEMENT, .when = syntax_error_begins_with_never, .text = "did you mean 'never attach'?"},
+    {STATEMENT, .when = syntax_error_begins_host_rule,
+     .text = "a rule of the host is: on host boot bind DEVICE to vfio, or on host boot create 4 vf "
+             "of DEVICE"},
     {STATEMENT, .text = "a rule is: on vm NAME EVENT attach DEVICE as vfio"},
     {.expected = TOKEN_NUMBER,
      .without = TOKEN_STRING,
@@ -585,6 +768,14 @@ static const struct hint hints[] = {
      .when = syntax_error_is_not_empty,
      .text = "leave out the quotes: %s"},
 
+    {BINDS, .found = TOKEN_WITH, .text = WITHOUT_GROUP},
+    {BINDS, .found = ANY_BACKEND, .text = "did you mean 'to %s'?"},
+    {BINDS, .found = ANY_OPTION, .text = NO_OPTION},
+    {BINDS, .found = TOKEN_EVENT, .text = NO_OPTION},
+    {BINDS, .found = TOKEN_AS, .text = "did you mean 'to'? A device is attached by a rule of a VM"},
+    {BINDS, .found = TOKEN_NEWLINE,
+     .text = "say to what: bind DEVICE to vfio, or bind DEVICE to driver pci-stub"},
+    {CONDITION, .after = TOKEN_WORD, .when = syntax_error_is_lsusb, .text = LSUSB},
     {CONDITION, .and = TOKEN_COMMA, .found = TOKEN_WORD,
      .text = "separate two devices with ',', two names of one with 'or'"},
     {CONDITION, .found = TOKEN_WORD, .text = TWO_LINES},
@@ -598,12 +789,24 @@ static const struct hint hints[] = {
     {MANNER, .found = TOKEN_TO, .text = "did you mean 'as'?"},
     {MANNER, .found = TOKEN_IS, .text = "did you mean 'as'?"},
     {MANNER, .found = TOKEN_GROUP, .text = "did you mean 'with group'?"},
+    {MANNER, .found = TOKEN_BUS, .when = syntax_error_precedes_number, .text = LSUSB},
+    {MANNER, .found = TOKEN_STOP,
+     .text = "'or stop' is for 'run': run \"/PROGRAM\" wait 20s or stop"},
     {MANNER, .found = ANY_OPTION, .hint = syntax_error_hint_option},
+    {MANNER, .found = TOKEN_EVENT, .when = syntax_error_is_require,
+     .text = "'boot display' and 'boot order' belong to the rule that attaches the device: on vm "
+             "NAME started attach DEVICE as vfio ..."},
+    {MANNER, .found = TOKEN_EVENT, .when = syntax_error_is_detach, .text = NO_OPTION},
+    {MANNER, .found = TOKEN_EVENT, .when = syntax_error_is_host_event,
+     .text = "'boot display' and 'boot order' follow 'as vfio'"},
     {MANNER, .text = NULL},
     {GUARDED, .found = TOKEN_ON, .text = "did you mean 'to'?"},
     {GUARDED, .found = TOKEN_VM, .text = "did you mean 'to vm'?"},
     {GUARDED, .found = TOKEN_AS, .text = "leave it out: a 'never' forbids every way"},
     {GUARDED, .found = TOKEN_WITH, .text = "leave it out: a 'never' forbids every way"},
+    {GUARDED, .found = ANY_OPTION, .text = "leave it out: a 'never' forbids every way"},
+    {GUARDED, .found = TOKEN_EVENT,
+     .text = "leave it out: a 'never' forbids every way, and holds at every event"},
     {CONDITION, .found = TOKEN_COMMA,
      .text = "'or' separates two ways to find one device; several devices are several lines"},
     {CONDITION, .found = TOKEN_AS, .text = NO_MANNER},
@@ -611,10 +814,16 @@ static const struct hint hints[] = {
     {CONDITION, .found = ANY_KEYWORD, .text = ONE_LINE},
     {CONDITION, .text = NULL},
 
+    {OPTIONS, .when = syntax_error_goes_on_with_device, .found = TOKEN_WORD, .text = AFTER_AS},
+    {OPTIONS, .when = syntax_error_goes_on_with_device, .found = TOKEN_COMMA, .text = AFTER_AS},
+    {OPTIONS, .when = syntax_error_goes_on_with_device, .found = TOKEN_OR, .text = AFTER_AS},
     {.expected = TOKEN_WITHIN,
      .found = TOKEN_WORD,
      .when = syntax_error_begins_with_digit,
      .text = "did you mean 'within %s'?"},
+    {ARGUMENT, .found = TOKEN_OR,
+     .text = "say how long libvirt waits: run \"/PROGRAM\" wait 20s or stop; as an argument the "
+             "word is written in quotes: \"%s\""},
     {ARGUMENT, .found = ANY_KEYWORD, .text = NO_ARGUMENT},
     {ARGUMENT, .found = TOKEN_EVENT, .text = NO_ARGUMENT},
     {TEXT, .and = TOKEN_OFF, .found = ANY_KEYWORD, .text = ROM_VALUE},
@@ -643,6 +852,30 @@ static const struct hint hints[] = {
     {TEXT, .when = syntax_error_begins_with_quote, .hint = syntax_error_hint_quote},
     {TEXT, .when = syntax_error_is_not_open, .text = "write it in quotes: \"%s\""},
 
+    {.expected = TOKEN_WORD,
+     .after = TOKEN_AT,
+     .text = "the address comes here, as 'virt-rules devices' shows it: at 0000:03:00.0"},
+    {.expected = TOKEN_WORD,
+     .after = TOKEN_CLASS,
+     .text = "the number of the class comes here: class 03 (displays), class 02 (network), class "
+             "0c03 (USB controllers)"},
+    {.expected = TOKEN_WORD,
+     .after = TOKEN_INTERFACE,
+     .text = "the number of the class comes here: interface 03 (input), interface 0e (cameras)"},
+    {.expected = TOKEN_WORD,
+     .after = TOKEN_SUBSYSTEM,
+     .text = "the id of the card's maker comes here, as 'virt-rules devices --all' shows it: "
+             "subsystem 1462:3909"},
+    {.expected = TOKEN_WORD,
+     .without = TOKEN_STRING,
+     .after = TOKEN_PORT,
+     .text = "the hub's port comes here, as 'virt-rules devices' shows it: below port 1-1"},
+
+    {.only = TOKEN_NUMBER, .after = TOKEN_CREATE, .text = "say how many: create 4 vf of 8086:1572"},
+    {.only = TOKEN_VF, .text = "it is written: create 4 vf of 8086:1572"},
+    {.expected = TOKEN_OF,
+     .when = syntax_error_is_create,
+     .text = "it is written: create 4 vf of 8086:1572"},
     {.expected = TOKEN_OF, .text = "a virtual function is: vf of 8086:1572, or vf 3 of 8086:1572"},
     {.only = TOKEN_NUMBER,
      .after = TOKEN_VLAN,
@@ -655,6 +888,20 @@ static const struct hint hints[] = {
     {.only = TOKEN_NUMBER,
      .after = TOKEN_CONTROLLER,
      .text = "the index of a <controller type='usb'> of the VM comes here: controller 1"},
+    {.only = TOKEN_NUMBER,
+     .after = TOKEN_PORTS,
+     .text = "say how many root ports the VM gets: ports 2"},
+    {.only = TOKEN_NUMBER,
+     .after = TOKEN_ORDER,
+     .text = "the place in the boot order comes here: boot order 1"},
+    {.after = TOKEN_METHOD,
+     .found = TOKEN_STRING,
+     .when = syntax_error_is_not_empty,
+     .text = "leave out the quotes: reset method %s"},
+    {.after = TOKEN_METHOD,
+     .text = "the method comes here, as the device's file reset_method in /sys/bus/pci/devices has "
+             "them: reset method flr"},
+    {.after = TOKEN_WAIT, .text = "say how long libvirt waits for the program: wait 20s or stop"},
     {.expected = TOKEN_UNINITIALIZED,
      .found = TOKEN_STRING,
      .when = syntax_error_is_not_empty,
@@ -664,12 +911,19 @@ static const struct hint hints[] = {
     {OPTIONS, .found = TOKEN_WORD, .when = syntax_error_is_second_instance,
      .text = "a type makes a mediated device, and '%s' names one that exists: leave one of them "
              "out"},
-    {OPTIONS, .found = TOKEN_COMMA,
-     .text = "separate options with spaces; every action has its own line"},
+    {OPTIONS, .found = TOKEN_AS, .when = syntax_error_is_host_rule,
+     .text = "leave it out: a device is attached by a rule of a VM"},
+    {OPTIONS, .found = TOKEN_WITH, .when = syntax_error_is_host_rule, .text = WITHOUT_GROUP},
+    {OPTIONS, .found = TOKEN_COMMA, .text = OPTIONS_APART},
+    {OPTIONS, .found = TOKEN_WORD, .when = syntax_error_is_and_word, .text = OPTIONS_APART},
     {OPTIONS, .found = TOKEN_WITH, .text = "'with group' comes before 'as'"},
     {.expected = TOKEN_THEN, .found = TOKEN_RESET, .text = "did you mean 'then %s'?"},
     {.expected = TOKEN_THEN, .found = TOKEN_REBOOT, .text = "did you mean 'then %s'?"},
     {.expected = TOKEN_ROM, .found = TOKEN_OFF, .text = "did you mean 'rom off'?"},
+    {OPTIONS, .found = TOKEN_ORDER, .text = "did you mean 'boot order'?"},
+    {OPTIONS, .found = TOKEN_DISPLAY, .text = "did you mean 'boot display'?"},
+    {OPTIONS, .found = TOKEN_METHOD, .text = "did you mean 'reset method'?"},
+    {OPTIONS, .found = TOKEN_OR, .text = "'or stop' follows 'wait': wait 20s or stop"},
     {OPTIONS, .found = TOKEN_GROUP, .text = "'with group' comes before 'as'"},
     {.expected = TOKEN_NEWLINE,
      .found = TOKEN_OPEN,
@@ -925,7 +1179,7 @@ void syntax_error_report(struct parse_context *context, const struct syntax_erro
 static const char *syntax_error_event_of_synonym(const char *text) {
     static const char *const synonyms[][2] = {
         {"stop", "stopped"},      {"shutdown", "stopped"},  {"shutoff", "stopped"},
-        {"boot", "started"},      {"running", "started"},   {"plug", "plugged"},
+        {"running", "started"},   {"define", "defined"},    {"plug", "plugged"},
         {"hotplug", "plugged"},   {"add", "plugged"},       {"added", "plugged"},
         {"attached", "plugged"},  {"unplug", "unplugged"},  {"remove", "unplugged"},
         {"removed", "unplugged"}, {"detached", "unplugged"}};
@@ -979,4 +1233,20 @@ bool syntax_error_unknown_event(struct parse_context *context, struct span span,
     else
         syntax_error_hint_events(diagnostic, NULL);
     return suggestion.best || syntax_error_is_and(text);
+}
+
+/* "on host booted", "on host frigate started". */
+void syntax_error_unknown_host_event(struct parse_context *context, struct span span,
+                                     const char *text) {
+    static const char *const synonyms[] = {"boots", "booted", "booting", "start",    "startup",
+                                           "up",    "reboot", "poweron", "power-on", NULL};
+    struct suggestion suggestion = {.word = text};
+    suggest(&suggestion, scanner_event_text(EVENT_BOOT));
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   CHECK_UNKNOWN_EVENT, "unknown event '%s'", text);
+    if (suggestion.best || syntax_error_is_one_of(text, synonyms))
+        diagnostic_hint(diagnostic, "did you mean '%s'?", scanner_event_text(EVENT_BOOT));
+    else
+        diagnostic_hint(diagnostic, "the host has one event: on host boot; a rule of a VM is: on "
+                                    "vm NAME EVENT");
 }

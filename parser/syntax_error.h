@@ -14,8 +14,12 @@ struct seen_token {
 struct syntax_error {
     const struct source *source;
     bool expected[TOKEN_COUNT];
+    bool expects_boot; /* of an option: 'boot' is the name of an event elsewhere */
     struct seen_token previous, found;
-    enum backend backend; /* of the action, as far as it was read */
+    /* Of the action, as far as it was read. */
+    enum verb verb;
+    enum backend backend;
+    bool of_host; /* the rule is one of the host */
 };
 
 void syntax_error_report(struct parse_context *context, const struct syntax_error *error);
@@ -33,6 +37,9 @@ bool syntax_error_is_nearly_event(const char *text);
 
 /* Returns false when the word is nothing like an event, and so may be a part of the VM's name. */
 bool syntax_error_unknown_event(struct parse_context *context, struct span span, const char *text);
+/* The same after "on host". */
+void syntax_error_unknown_host_event(struct parse_context *context, struct span span,
+                                     const char *text);
 
 /* A 'never' that begins its line, but a backslash joins it to the one before. */
 void syntax_error_joined_never(struct parse_context *context, struct span backslash);

@@ -125,6 +125,10 @@ static void value_hint_id(struct diagnostic *diagnostic, const char *text, const
     else if (short_halves)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
                         text, text);
+    else if (strspn(text, "0123456789") == 3 && strspn(text + 4, "0123456789") == 3 && !text[7])
+        diagnostic_hint(diagnostic,
+                        "lsusb's bus and device change at each plugging in: write the ID "
+                        "that it shows (1a6e:089a), or the port (port 1-1)");
     else if (vendor && device)
         diagnostic_hint(diagnostic, "did you mean '%s:%s'?", vendor, device);
     else
@@ -500,18 +504,31 @@ bool value_string(struct parse_context *context, struct criterion *criterion, st
 }
 
 /* As the kernel's module and its directory in /sys/bus/.../drivers are called. */
-bool value_driver(struct parse_context *context, struct criterion *criterion, struct span span,
-                  const char *text) {
-    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+static bool value_may_be_driver(const char *text) {
     const char *at = text;
     while (isalnum((unsigned char)*at) || (*at && strchr("-_.+ ", *at)))
         at++;
-    if (*text && !*at)
+    return *text && !*at && strspn(text, ".") != strlen(text);
+}
+
+bool value_driver(struct parse_context *context, struct criterion *criterion, struct span span,
+                  const char *text) {
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    if (value_may_be_driver(text))
         return true;
     diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DRIVER,
                                    "'%s' is not a driver", text),
                     "'lspci -k' and 'lsusb -t' show the driver, such as uvcvideo");
     return false;
+}
+
+const char *value_host_driver(struct parse_context *context, struct span span, const char *text) {
+    if (!value_may_be_driver(text) || strchr(text, ' '))
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span,
+                                       CHECK_BAD_DRIVER, "'%s' is not a driver", text),
+                        "a driver's name is that of its directory in /sys/bus/pci/drivers, such "
+                        "as pci-stub");
+    return scanner_intern(&context->syntax->texts, text, strlen(text));
 }
 
 static bool value_is_name(const char *text) {
@@ -679,6 +696,11 @@ bool value_read_duration(uint32_t *milliseconds, const char *text) {
     return true;
 }
 
+bool value_has_unit(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits && value_unit_scale(text + digits);
+}
+
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text) {
     char *unit = NULL;
@@ -739,10 +761,45 @@ static bool value_vlan(struct parse_context *context, unsigned *number, struct s
     return good;
 }
 
+/* A number from 1 to the limit. */
+static bool value_from_one(struct parse_context *context, unsigned *number, struct span span,
+                           const char *text, unsigned long limit, const char *wrong,
+                           const char *hint) {
+    unsigned long value = 0;
+    bool good = value_read_number(text, limit, &value) && value > 0;
+    *number = good ? (unsigned)value : 0;
+    if (!good) {
+        struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                       CHECK_BAD_COUNT, wrong, text);
+        diagnostic_hint(diagnostic, hint, limit);
+    }
+    return good;
+}
+
 bool value_option_number(struct parse_context *context, struct action_option *option,
                          struct span span, const char *text) {
-    return option->kind == OPTION_VLAN ? value_vlan(context, &option->number, span, text)
-                                       : value_controller(context, &option->number, span, text);
+    switch (option->kind) {
+    case OPTION_VLAN:
+        return value_vlan(context, &option->number, span, text);
+    case OPTION_PORTS:
+        return value_from_one(context, &option->number, span, text, PORTS_LIMIT,
+                              "'ports %s': not a number of root ports",
+                              "from 1 to %lu; without root ports of ours leave 'ports' out");
+    case OPTION_BOOT_ORDER:
+        return value_from_one(context, &option->number, span, text, BOOT_ORDER_LIMIT,
+                              "'boot order %s': not a place in the boot order",
+                              "from 1, which the firmware tries first, to %lu; 'boot order' is "
+                              "left out for a device that the VM does not boot from");
+    default:
+        return value_controller(context, &option->number, span, text);
+    }
+}
+
+bool value_vf_count(struct parse_context *context, unsigned *count, struct span span,
+                    const char *text) {
+    return value_from_one(context, count, span, text, VF_LIMIT,
+                          "'create %s vf': not a number of virtual functions",
+                          "from 1 to %lu, and no more than sriov_totalvfs of the device says");
 }
 
 int32_t value_vf(struct parse_context *context, struct span span, const char *text) {
@@ -852,21 +909,39 @@ static bool value_mdev_uuid(struct parse_context *context, struct action_option 
                             NULL);
 }
 
+/* One of the words, which NULL ends; `hint` is for a text that is not nearly one of them. */
+static bool value_one_of(struct parse_context *context, struct action_option *option,
+                         struct span span, const char *text, const char *const *words,
+                         const char *what, const char *hint) {
+    struct suggestion suggestion = {.word = text};
+    option->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    for (; *words; words++) {
+        if (!strcmp(text, *words))
+            return true;
+        suggest(&suggestion, *words);
+    }
+    return value_bad_option(context, span, text, what,
+                            suggestion.best ? "did you mean '%s'?" : hint, suggestion.best);
+}
+
 /* The bus of the guest that a disk is on. */
 static bool value_disk_bus(struct parse_context *context, struct action_option *option,
                            struct span span, const char *text) {
-    static const char *const names[] = {"virtio", "scsi", "usb"};
-    struct suggestion suggestion = {.word = text};
-    option->text = scanner_intern(&context->syntax->texts, text, strlen(text));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!strcmp(text, names[i]))
-            return true;
-        suggest(&suggestion, names[i]);
-    }
-    return value_bad_option(context, span, text, "a bus for a disk",
-                            suggestion.best ? "did you mean '%s'?"
-                                            : "libvirt plugs in disks on virtio, scsi and usb only",
-                            suggestion.best);
+    static const char *const names[] = {"virtio", "scsi", "usb", NULL};
+    return value_one_of(context, option, span, text, names, "a bus for a disk",
+                        "libvirt plugs in disks on virtio, scsi and usb only");
+}
+
+/* In the words of the kernel: drivers/pci/pci.c, pci_reset_fn_methods; "bus" is also the one of
+ * a secondary bus. */
+static bool value_reset_method(struct parse_context *context, struct action_option *option,
+                               struct span span, const char *text) {
+    static const char *const names[] = {"device_specific", "acpi", "flr", "af_flr", "pm", "bus",
+                                        "cxl_bus",         NULL};
+    return value_one_of(context, option, span, text, names, "a reset method",
+                        "the kernel knows flr, af_flr, pm, bus, cxl_bus, acpi and "
+                        "device_specific; the device's own are in its file reset_method in "
+                        "/sys/bus/pci/devices");
 }
 
 bool value_option_text(struct parse_context *context, struct action_option *option,
@@ -878,6 +953,8 @@ bool value_option_text(struct parse_context *context, struct action_option *opti
         return value_mdev_type(context, option, span, text);
     case OPTION_MDEV_UUID:
         return value_mdev_uuid(context, option, span, text);
+    case OPTION_RESET_METHOD:
+        return value_reset_method(context, option, span, text);
     default:
         return value_disk_bus(context, option, span, text);
     }

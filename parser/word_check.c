@@ -351,16 +351,17 @@ void word_check_text(struct diagnostics *diagnostics, struct source *source,
     word_check_check_hidden(diagnostics, source, criterion->span, text);
 }
 
-/* --- commands */
-
-static const char *word_check_base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+bool word_check_is_clear_text(const char *text) {
+    char *hidden = word_check_find_hidden(text);
+    free(hidden);
+    return !hidden && !value_is_glob(text);
 }
+
+/* --- commands */
 
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text) {
-    const char *base = word_check_base_name(text);
+    const char *base = text_base_name(text);
     if (*text != '/')
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
@@ -406,7 +407,7 @@ static bool word_check_has_operator(const struct word *word) {
 static bool word_check_reads_scripts(const char *program) {
     static const char *const names[] = {"awk", "gawk", "mawk", "perl",  "sed",
                                         "ssh", "jq",   "find", "expect"};
-    const char *base = word_check_base_name(program);
+    const char *base = text_base_name(program);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(base, names[i]))
             return true;

@@ -14,6 +14,9 @@ void word_check_vm(struct diagnostics *diagnostics, struct source *source, const
 void word_check_text(struct diagnostics *diagnostics, struct source *source,
                      const struct criterion *criterion);
 
+/* Whether 'check' has nothing to say of such a quoted text. */
+bool word_check_is_clear_text(const char *text);
+
 /* The path of a program or a ROM file. */
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text);

@@ -6,6 +6,9 @@ static const struct action_type action_types[] = {
     {VERB_ATTACH, true, action_attach_plan, action_attach_execute},
     {VERB_DETACH, true, action_detach_plan, action_detach_execute},
     {VERB_RUN, false, action_run_plan, action_run_execute},
+    {VERB_REQUIRE, false, action_require_plan, action_require_execute},
+    {VERB_BIND, false, action_bind_plan, action_bind_execute},
+    {VERB_CREATE, false, action_create_plan, action_create_execute},
 };
 
 const struct action_type *action_find(enum verb verb) {

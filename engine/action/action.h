@@ -42,6 +42,9 @@ const struct action_type *action_find(enum verb verb);
 void action_attach_plan(struct planner *planner, const struct action_ref *ref);
 void action_detach_plan(struct planner *planner, const struct action_ref *ref);
 void action_run_plan(struct planner *planner, const struct action_ref *ref);
+void action_require_plan(struct planner *planner, const struct action_ref *ref);
+void action_bind_plan(struct planner *planner, const struct action_ref *ref);
+void action_create_plan(struct planner *planner, const struct action_ref *ref);
 /* Of `any`: fewer are free than the target asks for, which `optional` allows. */
 void action_attach_refuse_too_few(struct planner *planner, const struct action_ref *ref,
                                   const struct choice *choice);
@@ -51,5 +54,11 @@ enum run_outcome action_detach_execute(struct run *run, const struct plan_entry 
                                        struct task *task);
 enum run_outcome action_run_execute(struct run *run, const struct plan_entry *entry,
                                     struct task *task);
+enum run_outcome action_require_execute(struct run *run, const struct plan_entry *entry,
+                                        struct task *task);
+enum run_outcome action_bind_execute(struct run *run, const struct plan_entry *entry,
+                                     struct task *task);
+enum run_outcome action_create_execute(struct run *run, const struct plan_entry *entry,
+                                       struct task *task);
 
 #endif

@@ -3,7 +3,11 @@
 #include "engine/action/action_instances.h"
 #include "engine/backend/backend_place.h"
 #include "engine/plan/choose.h"
+#include "engine/plan/plan_defined.h"
+#include "engine/plan/plan_power.h"
+#include "engine/plan/plan_settings.h"
 #include "engine/plan/vf_hint.h"
+#include "engine/run/host_setting.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
 #include "engine/state/lock.h"
@@ -11,18 +15,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "... is in use by driver QEMU, domain NAME": this VM, or another one that was faster. In another
+ * language it may be either: the next plan sees what another VM's XML shows. */
+static bool action_attach_may_be_own(const struct run *run, const struct virt_error *error) {
+    static const char label[] = ", domain ";
+    const char *holder = strstr(error->failure.message, label);
+    return holder ? !strcmp(holder + strlen(label), run->domain.name) : error->is_unknown;
+}
+
 /* libvirt may still do what it has not answered: the device is not given back to the host then. */
 static enum run_outcome action_attach_failed(struct run *run, const struct plan_entry *entry,
                                              struct task *task, const struct virt_error *error) {
-    static const char label[] = ", domain ";
     const struct device *device = entry->device;
-    const char *holder = strstr(error->failure.message, label);
     if (error->kind != VIRT_UNREACHABLE && !task->reply_lost)
         restore_driver_note_failed(run, device);
     if (error->kind != VIRT_BUSY)
         return run_fail_call(run, entry, task, error);
-    /* "... is in use by driver QEMU, domain NAME": this VM, or another one that was faster. */
-    bool by_this_vm = holder && !strcmp(holder + strlen(label), run->domain.name);
+    bool by_this_vm = action_attach_may_be_own(run, error);
     switch (run_vm_has(run, entry)) {
     case VM_HAS:
         return task->reply_lost ? run_finish_attach(run, entry, task)
@@ -134,6 +143,8 @@ static int action_attach_call(struct run *run, const struct plan_entry *entry, s
     size_t own = 0;
     for (size_t i = 0; i < entry->element_count; i++)
         own += entry->elements[i].controller < 0;
+    free(task->words);
+    task->words = NULL;
     run_begin_call(run, "attach", entry->device);
     int status = action_attach_add_scsi(run, entry, error);
     for (size_t i = 0; i < entry->element_count && status == 0; i++) {
@@ -179,6 +190,21 @@ static enum run_outcome action_attach_undo(struct run *run, const struct plan_en
     return answer == GUEST_UNSEEN ? RUN_OVER : outcome;
 }
 
+/* A keyboard of the host's console goes with the display that the console is on, and not without
+ * it.
+ */
+static bool action_attach_keeps_console(struct run *run, const struct plan_entry *entry) {
+    bool keeps = false;
+    if (!entry->device->has_keyboards && !entry->device->is_console_keyboard)
+        return false;
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        keeps |= plan_attaches(other) && plan_has_option(other->action, OPTION_BOOT_DISPLAY) &&
+                 run_task(run, other)->state != TASK_ATTACHED;
+    }
+    return keeps;
+}
+
 /* Of a device that goes with its IOMMU group, all of the group is in the VM in the end, or nothing.
  */
 enum run_outcome action_attach_execute(struct run *run, const struct plan_entry *entry,
@@ -192,11 +218,20 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         return take_execute(run, entry, task);
     if (action_attach_settles(run, entry, task))
         return RUN_NEXT;
+    if (action_attach_keeps_console(run, entry))
+        return run_finish_task(run, entry, task, RESULT_REFUSED,
+                               "the host's display was not attached, so its console keeps the "
+                               "keyboard",
+                               "see the line of the display");
     if (entry->instance &&
         ((outcome = run_mdev_create(run, entry, task)) != RUN_NEXT || task->state != TASK_PENDING))
         return outcome;
+    if (with_group && run_group_waits(run, entry, task))
+        return RUN_NEXT;
     if (with_group && run_group_is_given_up(run, entry)) {
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
+    } else if (!host_setting_prepare(run, entry, &failure)) {
+        run_finish_task(run, entry, task, RESULT_FAILED, failure.message, failure.hint);
     } else if (with_group && !run_group_unbind_siblings(run, entry, &failure)) {
         run_finish_task(run, entry, task, RESULT_FAILED, failure.message, "see dmesg");
     } else {
@@ -208,8 +243,10 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         int lock, status = 0;
         bool is_free = run_exclusive_begin(run, entry, &lock);
         bool is_ready = is_free && (!*entry->mac || restore_vf_prepare(run, entry, &failure));
-        if (is_ready)
+        if (is_ready) {
             status = action_attach_call(run, entry, task, &error);
+            host_setting_repeat(run, entry);
+        }
         lock_release(lock);
         if (!is_free && run_try_later(run, task)) {
             task->due = 0;
@@ -258,32 +295,6 @@ static void action_attach_skip_leaving(struct planner *planner, const struct act
                                    *label ? " " : "", entry->target_text);
 }
 
-/* `hubs`: hubs are all that the target selects, and nothing can be attached of these. */
-static void action_attach_refuse_absent(struct planner *planner, const struct action_ref *ref,
-                                        bool hubs) {
-    bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
-    struct plan_entry *entry =
-        planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
-    char *meaning = planner_meaning_text(ref);
-    struct vf_hint functions = vf_hint_of(planner->request->host, ref->target->device);
-    entry->refusal = REFUSED_ABSENT;
-    const char *label = action_attach_bus_label(ref);
-    entry->message = memory_printf("the host has no %s%sdevice %s%s%s", label, *label ? " " : "",
-                                   entry->target_text, meaning,
-                                   hubs ? ", except hubs, which cannot be assigned" : "");
-    if (functions.message)
-        memory_append(&entry->message, ": %s", functions.message);
-    free(meaning);
-    if (plan_option_ms(ref->action, OPTION_WITHIN))
-        entry->hint = memory_strdup("a run waits for it as long as 'within' says");
-    else if (functions.hint)
-        entry->hint = memory_copy(functions.hint);
-    else if (!optional)
-        entry->hint = memory_strdup("see 'virt-rules devices'; 'optional' allows it to be missing, "
-                                    "'within 30s' waits for it");
-    vf_hint_finish(&functions);
-}
-
 /* Whatever device the target means. */
 static void action_attach_skip_parked(struct planner *planner, const struct action_ref *ref) {
     struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
@@ -314,14 +325,16 @@ static bool action_attach_refuse_same_title(struct planner *planner, const struc
 }
 
 /* Two VMs may have one MAC address in two networks; in one network one of them is cut off. */
-static char *action_attach_note_mac(const struct planner *planner, const char *mac) {
+static void action_attach_note_mac(const struct planner *planner, struct plan_entry *entry) {
     const struct plan_request *request = planner->request;
-    for (size_t i = 0; *mac && i < request->other_count; i++)
-        if (guest_find_card(&request->others[i].guest, mac))
-            return memory_printf("VM '%s' has a network card with the MAC address %s too: in one "
-                                 "network only one of the two can be reached",
-                                 domain_label(&request->others[i]), mac);
-    return NULL;
+    for (size_t i = 0; *entry->mac && i < request->other_count; i++)
+        if (guest_find_card(&request->others[i].guest, entry->mac)) {
+            planner_note(entry,
+                         "VM '%s' has a network card with the MAC address %s too: in one "
+                         "network only one of the two can be reached",
+                         domain_label(&request->others[i]), entry->mac);
+            return;
+        }
 }
 
 static void action_attach_add_step(struct planner *planner, const struct action_ref *ref,
@@ -330,6 +343,8 @@ static void action_attach_add_step(struct planner *planner, const struct action_
     struct backend_options options = choose_options(planner, ref, device);
     size_t count = backend_count(backend, device, &options);
     struct plan_entry *entry = planner_add(planner, ref, PLAN_STEP, device);
+    if (options.is_definition)
+        plan_defined_prepare_step(planner, entry, &options);
     for (size_t index = 0; index < count; index++) {
         if (backend_has_element(planner->domain, backend, device, index))
             continue;
@@ -340,12 +355,26 @@ static void action_attach_add_step(struct planner *planner, const struct action_
         if (!is_first)
             continue;
         entry->place = options.place;
+        plan_defined_mark_port(entry);
         memcpy(entry->mac, options.mac, sizeof entry->mac);
-        entry->note =
-            backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
+        if (backend->note_place && !options.is_definition)
+            entry->note = backend->note_place(&planner->guest, device, &options);
     }
-    if (!entry->note)
-        entry->note = action_attach_note_mac(planner, entry->mac);
+    action_attach_note_mac(planner, entry);
+    plan_settings_add(&entry->settings, ref->action, device);
+    char *changes =
+        plan_settings_note(&entry->settings, ref->action, planner->request->host, device);
+    if (changes)
+        planner_note(entry, "%s", changes);
+    free(changes);
+    plan_power_add(&entry->settings, device, &options);
+    char *power = plan_power_note(&entry->settings, device);
+    if (power)
+        planner_note(entry, "%s", power);
+    free(power);
+    if (options.is_definition && device->other_use && !device->lasting_use)
+        planner_note(entry, "the host %s: the VM does not start before that ends",
+                     device->other_use);
     entry->take_from = judge_holder(&planner->judge, device);
     if (entry->take_from)
         entry->message = memory_printf("detach from VM '%s', then attach: its guest is asked",
@@ -397,6 +426,12 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
 static void action_attach_skip_attached(struct planner *planner, const struct action_ref *ref,
                                         const struct device *device) {
     enum backend backend = backend_hostdev_of(planner->domain, device)->backend;
+    if (planner->event->name == EVENT_DEFINED) {
+        struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, device);
+        entry->message = plan_defined_skip_text(planner, device);
+        entry->note = plan_defined_note(planner, device);
+        return;
+    }
     planner_add(planner, ref, PLAN_SKIPPED, device)->message =
         backend == ref->action->backend || !backend_has_bus_only(backend_type(backend), device->bus)
             ? memory_strdup("the VM has it already")
@@ -583,7 +618,9 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
         else if (planner_unplugged_device(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
             action_attach_skip_leaving(planner, ref);
         else if (!only_hubs || !plugged || !plugged->is_bridge) /* else what is behind it comes */
-            action_attach_refuse_absent(planner, ref, only_hubs);
+            /* hubs are all that the target selects, and nothing can be attached of these */
+            planner_absent(planner, ref, action_attach_bus_label(ref),
+                           only_hubs ? ", except hubs, which cannot be assigned" : "");
         for (size_t i = 0; i < matched.count; i++)
             if (planner_is_unplugged(planner, matched.list[i]))
                 planner_omit(

@@ -2,6 +2,7 @@
 
 #include "engine/action/action.h"
 #include "engine/model/stable_id.h"
+#include "engine/plan/plan_power.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,17 @@ static struct plan_entry *action_instances_add(const struct instances *instances
     return entry;
 }
 
+/* `awake`: a mediated device has no power of its own, so it is its device of the host that stays
+ * awake, until no VM has a mediated device of that. */
+static void action_instances_add_settings(struct plan_entry *entry, const struct device *parent,
+                                          const struct backend_options *options) {
+    plan_power_add(&entry->settings, parent, options);
+    char *power = plan_power_note(&entry->settings, parent);
+    if (power)
+        planner_note(entry, "%s of %s", power, parent->address);
+    free(power);
+}
+
 static void action_instances_add_step(const struct instances *instances,
                                       const struct device *parent, struct device *instance,
                                       const struct backend_options *options) {
@@ -239,6 +251,7 @@ static void action_instances_add_step(const struct instances *instances,
             offered && offered->label ? " (" : "", offered && offered->label ? offered->label : "",
             offered && offered->label ? ")" : "",
             action_instances_mdev_of(parent, instance->instance) ? "there" : "created");
+    action_instances_add_settings(entry, parent, options);
 }
 
 static void action_instances_plan_one(const struct instances *instances,

@@ -25,6 +25,8 @@ struct backend_options {
         id; /* of the VM and the words of the rule's target, for 'as net' and 'as mdev' */
     struct guest_place place; /* from take_place(), of the element that is written */
     char mac[GUEST_MAC_SIZE]; /* the same, of 'as net' */
+    bool is_definition;       /* the element is for the definition of a VM that is shut off */
+    char alias[DEFINITION_MARK_ALIAS]; /* that it gets there; "": none */
 };
 
 /* A device that finds no place in the guest. */

@@ -210,8 +210,7 @@ static bool backend_disk_take_place(struct guest *guest, const struct device *de
     if (strcmp(bus, "usb") == 0)
         return backend_type_USB.take_place(guest, &backend_disk_of_usb, options) &&
                guest_take_disk_name(guest, GUEST_DISK_SD, place);
-    return guest_take_pci(guest, PCI_EXPRESS, place) &&
-           guest_take_disk_name(guest, GUEST_DISK_VD, place);
+    return guest_take_virtio(guest, place) && guest_take_disk_name(guest, GUEST_DISK_VD, place);
 }
 
 static struct verdict backend_disk_refuse_place(const struct backend_need *need) {

@@ -165,7 +165,7 @@ static struct verdict backend_input_judge_vm(const struct domain *domain,
                           memory_printf("the VM's machine type %s cannot have a host's event node "
                                         "as a virtio device",
                                         domain->machine),
-                          memory_strdup("write 'grab' after 'as input', or 'as usb'"));
+                          memory_strdup("write 'grab' after 'as input'"));
 }
 
 static char *backend_input_note_place(const struct guest *guest, const struct device *device,

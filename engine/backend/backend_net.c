@@ -6,6 +6,7 @@
  */
 #include "engine/backend/backend.h"
 #include "engine/backend/backend_place.h"
+#include "engine/backend/backend_window.h"
 
 #include "engine/host/vf_config.h"
 #include "engine/model/address.h"
@@ -21,8 +22,8 @@ enum { CLASS_NETWORK = 0x02 };
 static char *backend_net_hint(const struct device *device) {
     if (device->virtual_functions)
         return memory_printf("name one of its virtual functions: 'vf of %s'", device->address);
-    return memory_printf("make virtual functions, at most %u: 'echo %u "
-                         ">/sys/bus/pci/devices/%s/sriov_numvfs'; and name one: 'vf of %s'",
+    return memory_printf("create virtual functions, at most %u, at each boot of the host: 'on host "
+                         "boot create %u vf of at %s'; and name one: 'vf of %s'",
                          device->vf_total, device->vf_total < 4 ? device->vf_total : 4,
                          device->address, device->address);
 }
@@ -97,6 +98,7 @@ static bool backend_net_write_xml(FILE *out, const struct device *device,
                 "    <tag id='%u'/>\n"
                 "  </vlan>\n",
                 vlan->number);
+    backend_place_write_definition(out, options);
     backend_place_write(out, &options->place);
     fputs("</interface>", out);
     return true;
@@ -162,6 +164,13 @@ static struct verdict backend_net_refuse_place(const struct backend_need *need) 
                       "device a rule with another 'mac'"));
 }
 
+static char *backend_net_note_place(const struct guest *guest, const struct device *device,
+                                    const struct backend_options *options) {
+    return options->is_definition
+               ? NULL
+               : backend_window_note(guest, device, &options->place, options->libvirt_version);
+}
+
 const struct backend_type backend_type_NET = {
     .backend = BACKEND_NET,
     .unbinds_driver = true,
@@ -172,4 +181,5 @@ const struct backend_type backend_type_NET = {
     .is_element = backend_net_is_element,
     .take_place = backend_net_take_place,
     .refuse_place = backend_net_refuse_place,
+    .note_place = backend_net_note_place,
 };

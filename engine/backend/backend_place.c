@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OTHER_MACHINES "q35 or pc on x86_64, virt on aarch64 and riscv64"
+
 void backend_place_write(FILE *out, const struct guest_place *place) {
     if (place->kind == GUEST_PLACE_PCI)
         fprintf(out,
@@ -17,6 +19,17 @@ void backend_place_write(FILE *out, const struct guest_place *place) {
         fprintf(out, "  <address type='usb' bus='%u'/>\n", place->bus);
 }
 
+void backend_place_write_definition(FILE *out, const struct backend_options *options) {
+    const struct action_option *boot =
+        options->goes_along ? NULL : syntax_find_option(options->list, OPTION_BOOT_ORDER);
+    if (!options->is_definition)
+        return;
+    if (boot)
+        fprintf(out, "  <boot order='%u'/>\n", boot->number);
+    if (*options->alias)
+        fprintf(out, "  <alias name='%s'/>\n", options->alias);
+}
+
 /* --- SCSI */
 
 void backend_place_write_unit(FILE *out, const struct guest_place *place) {
@@ -26,6 +39,15 @@ void backend_place_write_unit(FILE *out, const struct guest_place *place) {
 }
 
 char *backend_place_controller_xml(const struct guest_place *place) {
+    if (place->needs_port_controller)
+        return memory_printf(
+            "<controller type='pci' index='%u' model='pcie-root-port'>\n"
+            "  <model name='%s'/>\n"
+            "  <target chassis='%u' port='0x%x'/>\n"
+            "  <address type='pci' domain='0x0000' bus='0x00' slot='0x%02x' function='0x0'/>\n"
+            "</controller>",
+            place->bus, place->port_model, place->port_chassis, place->port_slot << 3,
+            place->port_slot);
     return place->needs_scsi
                ? memory_printf("<controller type='scsi' index='%u' model='virtio-scsi'/>",
                                place->scsi)
@@ -34,9 +56,14 @@ char *backend_place_controller_xml(const struct guest_place *place) {
 
 struct verdict backend_place_refuse_scsi(const struct backend_need *need) {
     const struct guest *guest = need->guest;
-    const char *place = guest->has_no_pci      ? "PCI bus"
-                        : guest->has_pcie_root ? "free PCIe root port"
-                                               : "free PCI slot";
+    const char *place = guest->has_pcie_root ? "free PCIe root port" : "free PCI slot";
+    if (guest->has_no_pci)
+        return verdict_refuse(
+            REFUSED_NO_SCSI,
+            memory_printf("the VM has no virtio SCSI controller with a free unit, and its machine "
+                          "type %s takes none while it runs",
+                          need->domain->machine),
+            memory_strdup("it needs a VM of another machine type: " OTHER_MACHINES));
     return verdict_refuse(
         REFUSED_NO_SCSI,
         memory_printf("the VM has no virtio SCSI controller with a free unit, and no %s to plug "
@@ -49,15 +76,29 @@ struct verdict backend_place_refuse_scsi(const struct backend_need *need) {
 
 /* --- PCI */
 
+/* The machine type has no place for any. */
+static struct verdict backend_place_refuse_machine(const struct domain *domain, const char *what) {
+    if (domain->guest.has_ccw)
+        return verdict_refuse(
+            REFUSED_NO_PORT,
+            memory_printf("the VM's machine type %s has no PCI slots or root ports, so no %s can "
+                          "be plugged in: its PCI devices need zPCI addresses",
+                          domain->machine, what),
+            memory_strdup("put it into the VM's definition yourself while the VM is off ('virsh "
+                          "edit'): libvirt then gives it a zPCI address; or use a VM of another "
+                          "machine type: " OTHER_MACHINES));
+    return verdict_refuse(
+        REFUSED_NO_PORT,
+        memory_printf("the VM's machine type %s has no PCI bus, so no %s can be plugged in",
+                      domain->machine, what),
+        memory_strdup("it needs a VM of another machine type: " OTHER_MACHINES));
+}
+
 struct verdict backend_place_refuse_pci(const struct backend_need *need, const char *what) {
     const struct domain *domain = need->domain;
     const struct guest *guest = &domain->guest;
-    if (guest->has_no_pci)
-        return verdict_refuse(
-            REFUSED_NO_PORT,
-            memory_printf("the VM's machine type %s has no PCI bus to plug a device into",
-                          domain->machine),
-            memory_strdup("PCI devices need another machine type: q35, or pc"));
+    if (guest->has_no_pci || guest->has_ccw)
+        return backend_place_refuse_machine(domain, what);
     const char *kind = guest->has_pcie_root ? "PCIe root port" : "PCI slot";
     char *ports = !guest->has_pcie_root ? memory_strdup("")
                   : guest->fixed_ports
@@ -81,16 +122,24 @@ struct verdict backend_place_refuse_pci(const struct backend_need *need, const c
 struct verdict backend_place_judge_usb(const struct domain *domain,
                                        const struct backend_options *options) {
     (void)options;
-    const char *xml = "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>";
     if (!domain->machine || domain->guest.has_usb)
         return (struct verdict){0};
-    return verdict_refuse(
+    char *xml = guest_usb_to_add(&domain->guest, 0);
+    if (!xml)
+        return verdict_refuse(
+            REFUSED_NO_USB,
+            memory_printf("the VM has no USB, and its machine type %s takes no USB controller",
+                          domain->machine),
+            memory_strdup("it needs a VM of another machine type: " OTHER_MACHINES));
+    struct verdict verdict = verdict_refuse(
         REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
         domain->guest.has_usb_none
             ? memory_printf("put into the VM while it is off, instead of <controller type='usb' "
                             "model='none'/>: %s",
                             xml)
             : memory_printf("add to the VM while it is off: %s", xml));
+    free(xml);
+    return verdict;
 }
 
 char *backend_place_hint_usb(const struct guest *guest, unsigned index) {

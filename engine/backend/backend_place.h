@@ -11,10 +11,15 @@
  * by itself; else nothing. */
 void backend_place_write(FILE *out, const struct guest_place *place);
 
+/* "  <boot order='1'/>\n" and "  <alias name='...'/>\n" of an element of a definition. */
+void backend_place_write_definition(FILE *out, const struct backend_options *options);
+
 /* "  <address type='drive' .../>\n" of a SCSI disk or device; else nothing. */
 void backend_place_write_unit(FILE *out, const struct guest_place *place);
-/* The SCSI controller that is to be plugged in before the element that takes this place, for the
- * caller to free; NULL: none. It stays in the VM, as one that libvirt plugs in does. */
+/* The controller that is to be plugged in before the element that takes this place, for the caller
+ * to free; NULL: none. A SCSI one stays in the VM, as one that libvirt plugs in does. A root port
+ * of a definition is written with all that libvirt would fill in, which would otherwise put it into
+ * a slot of another one. */
 char *backend_place_controller_xml(const struct guest_place *place);
 /* REFUSED_NO_SCSI: no SCSI controller has a free unit. */
 struct verdict backend_place_refuse_scsi(const struct backend_need *need);

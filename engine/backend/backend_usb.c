@@ -7,7 +7,9 @@
 
 /* Bus and device number tell two identical devices apart; vendor and product make sure that no
  * other device has got the number since. A bus number of 0 is unknown: then by the id alone. An
- * address without a port means any free port of that controller (libvirt 2.1). */
+ * address without a port means any free port of that controller (libvirt 2.1). In a definition the
+ * number may be that of before the last plug or host boot: libvirt then starts the VM without the
+ * device (startupPolicy, libvirt 1.0). */
 static bool backend_usb_write_xml(FILE *out, const struct device *device,
                                   const struct backend_options *options, size_t index) {
     static const struct backend_options none;
@@ -15,10 +17,12 @@ static bool backend_usb_write_xml(FILE *out, const struct device *device,
     options = options ? options : &none;
     const struct action_option *reset = syntax_find_option(options->list, OPTION_GUEST_RESET);
     fputs("<hostdev mode='subsystem' type='usb'>\n", out);
+    fputs("  <source", out);
+    if (options->is_definition)
+        fputs(" startupPolicy='optional'", out);
     if (reset)
-        fprintf(out, "  <source guestReset='%s'>\n", reset->text);
-    else
-        fputs("  <source>\n", out);
+        fprintf(out, " guestReset='%s'", reset->text);
+    fputs(">\n", out);
     if (device->id.vendor || device->id.device) /* libvirt refuses 0 */
         fprintf(out,
                 "    <vendor id='0x%04x'/>\n"
@@ -28,6 +32,7 @@ static bool backend_usb_write_xml(FILE *out, const struct device *device,
         fprintf(out, "    <address bus='%u' device='%u'/>\n", device->bus_number,
                 device->device_number);
     fputs("  </source>\n", out);
+    backend_place_write_definition(out, options);
     backend_place_write(out, &options->place);
     fputs("</hostdev>", out);
     return true;

@@ -1,5 +1,6 @@
 /* A PCI function as <hostdev type='pci'>: the kernel's vfio-pci driver has it for the VM. */
 #include "engine/backend/backend_place.h"
+#include "engine/backend/backend_window.h"
 
 #include "engine/model/address.h"
 #include "lexer/memory.h"
@@ -41,6 +42,7 @@ static bool backend_vfio_write_xml(FILE *out, const struct device *device,
             syntax_find_option(options->list, OPTION_UNMANAGED) ? "no" : "yes", part[0], part[1],
             part[2], function + 1);
     backend_vfio_write_rom(out, options);
+    backend_place_write_definition(out, options);
     backend_place_write(out, &options->place);
     fputs("</hostdev>", out);
     return true;
@@ -61,6 +63,13 @@ static struct verdict backend_vfio_refuse_place(const struct backend_need *need)
     return backend_place_refuse_pci(need, "device");
 }
 
+static char *backend_vfio_note_place(const struct guest *guest, const struct device *device,
+                                     const struct backend_options *options) {
+    return options->is_definition
+               ? NULL
+               : backend_window_note(guest, device, &options->place, options->libvirt_version);
+}
+
 const struct backend_type backend_type_VFIO = {
     .backend = BACKEND_VFIO,
     .unbinds_driver = true,
@@ -69,4 +78,5 @@ const struct backend_type backend_type_VFIO = {
     .is_element = backend_vfio_is_element,
     .take_place = backend_vfio_take_place,
     .refuse_place = backend_vfio_refuse_place,
+    .note_place = backend_vfio_note_place,
 };

@@ -23,7 +23,9 @@
     ROW(REFUSED_DOMAIN, "pci-domain", CHECK_DEVICE_UNPASSABLE)                                     \
     ROW(REFUSED_FIRMWARE, "reserved-memory", CHECK_DEVICE_UNPASSABLE)                              \
     ROW(REFUSED_KERNEL, "kernel-refuses", CHECK_DEVICE_UNPASSABLE)                                 \
+    ROW(REFUSED_RESET_METHOD, "no-reset-method", CHECK_DEVICE_UNPASSABLE)                          \
     ROW(REFUSED_HELD, "held", CHECK_NONE)                                                          \
+    ROW(REFUSED_MOVED, "moved", CHECK_NONE)                                                        \
     ROW(REFUSED_NO_IOMMU, "no-iommu", CHECK_DEVICE_UNPASSABLE)                                     \
     ROW(REFUSED_GROUP, "group", CHECK_DEVICE_UNPASSABLE)                                           \
     ROW(REFUSED_NO_PORT, "no-port", CHECK_NONE)                                                    \
@@ -34,7 +36,11 @@
     ROW(REFUSED_NO_CONTROLLER, "no-controller", CHECK_NONE)                                        \
     ROW(REFUSED_NO_SCSI, "no-scsi", CHECK_NONE)                                                    \
     ROW(REFUSED_USB_SPEED, "usb-speed", CHECK_NONE)                                                \
+    ROW(REFUSED_BOOT_ORDER, "boot-order", CHECK_NONE)                                              \
+    ROW(REFUSED_TRUST, "trust", CHECK_NONE)                                                        \
     ROW(REFUSED_OLD_LIBVIRT, "libvirt-too-old", CHECK_NONE)                                        \
+    ROW(REFUSED_DRIVER, "driver", CHECK_DEVICE_UNPASSABLE)                                         \
+    ROW(REFUSED_NO_SRIOV, "no-sriov", CHECK_DEVICE_UNPASSABLE)                                     \
     ROW(REFUSED_EVENT, "wrong-event", CHECK_NONE)                                                  \
     ROW(REFUSED_PARKED, "parked", CHECK_NONE) /* the VM is */                                      \
     ROW(REFUSED_SAME_TITLE, "same-title", CHECK_NONE)                                              \

@@ -1,6 +1,7 @@
 #include "engine/command/command.h"
 
 #include "engine/host/source_sysfs.h"
+#include "engine/system/layout.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
 
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { REPORTED = 3 }; /* diagnostics of a file that are printed whole before the answer */
+enum { MESSAGE_INDENT = 4, HINT_INDENT = 8 };
 enum { OPTION_LIMIT = 24, HELP = 1, FIRST = 256, HELP_COLUMNS = 80 };
 
 /* --- help */
@@ -80,21 +83,41 @@ static void command_print_help(const struct command *command) {
 
 /* --- messages */
 
+void command_print_error(size_t indent, const char *start, const char *text) {
+    char *line;
+    size_t size;
+    FILE *out = memory_stream(&line, &size);
+    fputs(start, out);
+    text_print_string(out, text);
+    putc('\n', out);
+    terminal_wrap_stream(stderr, terminal_of(stderr), indent, out, &line);
+}
+
+/* "virt-rules plan: " and the message. */
+static void command_print_mistake(const struct command *command, const char *message) {
+    char *start = memory_printf("virt-rules %s: ", command->name);
+    command_print_error(MESSAGE_INDENT, start, message);
+    free(start);
+}
+
 int command_usage(const struct command *command, const char *format, ...) {
     va_list arguments;
-    fprintf(stderr, "virt-rules %s: ", command->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    char *message = memory_vprintf(format, arguments);
     va_end(arguments);
-    putc('\n', stderr);
+    command_print_mistake(command, message);
     command_print_usage(command, stderr);
+    free(message);
     return EXIT_USAGE;
 }
 
 int command_fail(const char *message, const char *hint) {
-    fprintf(stderr, "virt-rules: %s\n", message);
-    if (hint && *hint)
-        fprintf(stderr, "  hint: %s\n", hint);
+    command_print_error(MESSAGE_INDENT, "virt-rules: ", message);
+    if (hint && *hint) {
+        char *start = memory_printf("  %s", terminal_hint(terminal_of(stderr)));
+        command_print_error(HINT_INDENT, start, hint);
+        free(start);
+    }
     return EXIT_PROBLEM;
 }
 
@@ -113,6 +136,31 @@ int command_two_vms(const char *title, const struct domain *first, const struct 
                          "two VMs have the title '%s': '%s' (%s) and '%s' (%s)", title, first->name,
                          first->uuid ? first->uuid : "no UUID", second->name,
                          second->uuid ? second->uuid : "no UUID");
+}
+
+static void command_say_incomplete(const struct domain *vm, const char *name, char **note) {
+    char *hint =
+        memory_printf("see 'virsh domjobinfo %s', and try again when its job has ended", name);
+    free(*note);
+    *note = memory_printf("VM '%s' cannot be read: %s", name, vm->unreadable);
+    command_fail(*note, hint);
+    free(hint);
+}
+
+void command_complete_vms(struct domain_list *vms, const char *root, char **note) {
+    struct domain_list files;
+    domain_list_running_in(&files, root, NULL);
+    for (size_t i = 0; i < vms->count; i++) {
+        struct domain *vm = &vms->list[i], found;
+        bool is_found = vm->is_unread && domain_list_take(&files, vm->uuid, &found);
+        if (vm->is_unread && note)
+            command_say_incomplete(vm, is_found ? found.name : vm->uuid, note);
+        if (!is_found)
+            continue;
+        domain_finish(vm);
+        *vm = found;
+    }
+    domain_list_finish(&files);
 }
 
 char *command_libvirt_note(const struct virt_error *error) {
@@ -165,30 +213,43 @@ static char *command_ambiguous_options(const struct command_option *options, con
     return NULL;
 }
 
+/* One line: the usage has every option, among which the mistake is hard to see. */
+__attribute__((format(printf, 2, 3))) static int command_wrong_option(const struct command *command,
+                                                                      const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = memory_vprintf(format, arguments);
+    va_end(arguments);
+    memory_append(&message, "; 'virt-rules %s --help' lists the options", command->name);
+    command_print_mistake(command, message);
+    free(message);
+    return EXIT_USAGE;
+}
+
 /* getopt's own messages have neither the command nor a suggestion. `found` and `optopt` are
  * getopt's. */
 static int command_unknown_option(const struct command *command, const char *text, int found) {
     struct suggestion suggestion = {.word = text + strspn(text, "-")};
     if (found == ':')
-        return command_usage(command, "option '%s' needs an argument", text);
+        return command_wrong_option(command, "option '%s' needs an argument", text);
     if (optopt == HELP || optopt >= FIRST)
-        return command_usage(command, "option '%.*s' takes no argument", (int)strcspn(text, "="),
-                             text);
+        return command_wrong_option(command, "option '%.*s' takes no argument",
+                                    (int)strcspn(text, "="), text);
     if (optopt)
-        return command_usage(
+        return command_wrong_option(
             command, "unknown option '-%c'; put '--' before a name that begins with '-'", optopt);
     char *several = command_ambiguous_options(command->options, suggestion.word);
     if (several) {
-        command_usage(command, "option '%s' may be %s", text, several);
+        command_wrong_option(command, "option '%s' may be %s", text, several);
         free(several);
         return EXIT_USAGE;
     }
     for (const struct command_option *option = command->options; option->name; option++)
         suggest(&suggestion, option->name);
     if (suggestion.best)
-        return command_usage(command, "unknown option '%s'; did you mean '--%s'?", text,
-                             suggestion.best);
-    return command_usage(command, "unknown option '%s'", text);
+        return command_wrong_option(command, "unknown option '%s'; did you mean '--%s'?", text,
+                                    suggestion.best);
+    return command_wrong_option(command, "unknown option '%s'", text);
 }
 
 static int command_take_option(struct command_line *line, const struct command_option *option,
@@ -205,6 +266,24 @@ static int command_take_option(struct command_line *line, const struct command_o
     return EXIT_FINE;
 }
 
+/* What getopt(3) is to know of the short forms. */
+static void command_letters(const struct command_option *options, char letters[3 * OPTION_LIMIT]) {
+    char *end = stpcpy(letters, ":h");
+    for (; options->name; options++)
+        if (options->letter) {
+            *end++ = options->letter;
+            end = stpcpy(end, options->argument ? ":" : "");
+        }
+}
+
+/* getopt's number of the long form; what it found, unless that is the letter of an option. */
+static int command_option_of_letter(const struct command_option *options, int found) {
+    for (int i = 0; options[i].name; i++)
+        if (options[i].letter && options[i].letter == found)
+            return FIRST + i;
+    return found;
+}
+
 bool command_parse(struct command_line *line, const struct command *command, int argc, char **argv,
                    int *status) {
     struct option longs[OPTION_LIMIT] = {{"help", no_argument, NULL, HELP}};
@@ -217,12 +296,15 @@ bool command_parse(struct command_line *line, const struct command *command, int
     unsetenv("POSIXLY_CORRECT"); /* options after operands are options */
     optind = 0;
     opterr = 0;
-    for (int found; (found = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+    char letters[3 * OPTION_LIMIT];
+    command_letters(options, letters);
+    for (int found; (found = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         *status = EXIT_FINE;
         if (found == 'h' || found == HELP) {
             command_print_help(command);
             return false;
         }
+        found = command_option_of_letter(options, found);
         if (found < FIRST)
             *status = command_unknown_option(command, argv[optind - 1], found);
         else
@@ -232,6 +314,7 @@ bool command_parse(struct command_line *line, const struct command *command, int
     }
     line->words = argv + optind;
     line->word_count = argc - optind;
+    layout_use(line->rules, line->state);
     return true;
 }
 
@@ -254,13 +337,40 @@ bool command_has_empty_word(const struct command_line *line) {
     return false;
 }
 
+char *command_join(char *const *words, int count) {
+    char *joined = memory_strdup("");
+    for (int i = 0; i < count; i++)
+        memory_append(&joined, "%s%s", i ? " " : "", words[i]);
+    return joined;
+}
+
+char *command_quoted_line(const struct command_line *line, int count) {
+    char *name = command_join(line->words, count);
+    char *rest = command_join(line->words + count, line->word_count - count);
+    const char *quote = strchr(name, '\'') ? "\"" : "'";
+    char *text = memory_printf("virt-rules %s %s%s%s%s%s", line->command->name, quote, name, quote,
+                               *rest ? " " : "", rest);
+    free(name);
+    free(rest);
+    return text;
+}
+
+int command_too_many_vms(const struct command_line *line, int others) {
+    char *quoted = command_quoted_line(line, line->word_count - others);
+    int status = command_usage(line->command,
+                               "too many arguments: give one VM; a name that has a space needs "
+                               "quotes: %s",
+                               quoted);
+    free(quoted);
+    return status;
+}
+
 bool command_has_one_vm(const struct command_line *line, int *status) {
     *status = EXIT_USAGE;
     if (!line->word_count)
         command_usage(line->command, "give a VM");
     else if (line->word_count > 1)
-        command_usage(line->command,
-                      "too many arguments: give one VM (in quotes if its name has a space)");
+        command_too_many_vms(line, 0);
     else
         return !command_has_empty_word(line);
     return false;
@@ -276,20 +386,44 @@ int command_load_host(const struct command_line *line, struct host *host) {
     return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
-void command_load_rules(const struct command_line *line, struct command_rules *rules) {
+/* Of a file with many mistakes only the first error, in a line: a person asked for something else,
+ * and 'check' shows them. */
+static void command_report_file(struct diagnostic *list, size_t count) {
+    size_t first = 0;
+    while (first + 1 < count && list[first].severity != SEVERITY_ERROR)
+        first++;
+    char *line = diagnostic_line(&list[first]);
+    memory_append(&line, " (and %zu more: 'virt-rules check %s')", count - 1, list->source->path);
+    command_print_error(MESSAGE_INDENT, "", line);
+    free(line);
+}
+
+static void command_report_some(const struct diagnostics *all) {
+    for (size_t i = 0, end; i < all->count; i = end) {
+        end = i + 1;
+        while (end < all->count && all->list[end].source == all->list[i].source)
+            end++;
+        struct diagnostics file = {.list = all->list + i, .count = end - i};
+        if (file.count > REPORTED)
+            command_report_file(file.list, file.count);
+        else
+            diagnostic_print(&file, stderr, terminal_of(stderr));
+    }
+}
+
+void command_load_rules_silently(const struct command_line *line, struct command_rules *rules) {
     program_load(&rules->program, &rules->ruleset, ruleset_directory(line->rules));
-    rules->have_errors = command_report(&rules->ruleset);
+    rules->have_errors = diagnostic_count_errors(&rules->ruleset.diagnostics) > 0;
+}
+
+void command_load_rules(const struct command_line *line, struct command_rules *rules) {
+    command_load_rules_silently(line, rules);
+    command_report_some(&rules->ruleset.diagnostics);
 }
 
 void command_finish_rules(struct command_rules *rules) {
     program_finish(&rules->program);
     ruleset_finish(&rules->ruleset);
-}
-
-bool command_colour(FILE *out) {
-    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return !(no_colour && *no_colour) && !(terminal && !strcmp(terminal, "dumb")) &&
-           isatty(fileno(out));
 }
 
 char *command_read_all(FILE *in, size_t limit, size_t *size) {
@@ -312,6 +446,6 @@ char *command_read_all(FILE *in, size_t limit, size_t *size) {
 }
 
 bool command_report(const struct ruleset *ruleset) {
-    diagnostic_print(&ruleset->diagnostics, stderr, command_colour(stderr));
+    diagnostic_print(&ruleset->diagnostics, stderr, terminal_of(stderr));
     return diagnostic_count_errors(&ruleset->diagnostics) > 0;
 }

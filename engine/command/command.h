@@ -7,6 +7,7 @@
 #define ENGINE_COMMAND_H
 
 #include "engine/host/host.h"
+#include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/virt.h"
 #include "engine/model/domain.h"
 #include "engine/rules/program.h"
@@ -34,7 +35,8 @@ struct command {
 extern const struct command command_check_row, command_plan_row, command_explain_row,
     command_devices_row, command_doctor_row, command_status_row, command_log_row, command_fmt_row,
     command_dump_row, command_apply_row, command_detach_row, command_run_row, command_plug_row,
-    command_watch_row, command_park_row, command_unpark_row;
+    command_watch_row, command_park_row, command_unpark_row, command_boot_row, command_disable_row,
+    command_enable_row, command_add_row;
 
 /* A parsed command line. A command with options of its own puts this first in its own struct. */
 struct command_line {
@@ -48,6 +50,7 @@ struct command_line {
 /* A long option. */
 struct command_option {
     const char *name;
+    char letter;          /* of its short form, "-n"; 0: it has none */
     const char *argument; /* its name in the help, "DIR"; NULL: a flag without an argument */
     const char *help;     /* one line, which the help wraps; NULL: not shown */
     size_t field;         /* offset of the `bool` or `const char *` in the command's own struct */
@@ -103,6 +106,18 @@ int command_refuse_rules(struct command_line *line, const struct command_option 
 int command_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Prints a line on stderr, wrapped at the terminal: `start` as it is, and text of any origin. */
+void command_print_error(size_t indent, const char *start, const char *text);
+
+/* The words with a blank between two. The caller frees it. */
+char *command_join(char *const *words, int count);
+/* The command line with its first words as one name: "virt-rules plan 'Home Assistant' started".
+ * The caller frees it. */
+char *command_quoted_line(const struct command_line *line, int count);
+/* Says that there are too many operands, `others` of which follow the VM, and how its name is
+ * quoted; returns EXIT_USAGE. */
+int command_too_many_vms(const struct command_line *line, int others);
+
 /* Whether an operand is empty, an unset variable in a script say; says so as command_usage(). */
 bool command_has_empty_word(const struct command_line *line);
 
@@ -113,6 +128,13 @@ int command_failf(const char *hint, const char *format, ...) __attribute__((form
 
 /* Says that two VMs have this title; returns EXIT_PROBLEM. */
 int command_two_vms(const char *title, const struct domain *first, const struct domain *second);
+
+/*
+ * Puts what libvirt's status files below ROOT report of VMs into the list, where libvirt itself did
+ * not give their XML. Says which these are, and sets `note`, for the "note" in the document, to the
+ * last of them; it stays NULL when there is none. Says nothing when `note` is NULL.
+ */
+void command_complete_vms(struct domain_list *vms, const char *root, char **note);
 
 /* The "note" in the document of a command that went on without libvirt: "libvirt does not answer:
  * ...". The caller frees it. */
@@ -130,6 +152,8 @@ void command_put_log_lines(struct json_object *array, char *lines);
 struct park;
 bool command_park_log(struct park *park, struct json_object *collect,
                       bool (*work)(struct park *park));
+/* As 'apply VM', with the results added to the array unless it is NULL. In command_apply.c. */
+int command_apply_vm(const struct command_line *line, const char *vm, struct json_object *results);
 /* Whether the operands are one VM; else `*status` is EXIT_USAGE, after saying so. */
 bool command_has_one_vm(const struct command_line *line, int *status);
 
@@ -148,10 +172,9 @@ struct command_rules {
 };
 
 void command_load_rules(const struct command_line *line, struct command_rules *rules);
+/* The same, and nothing is printed. */
+void command_load_rules_silently(const struct command_line *line, struct command_rules *rules);
 void command_finish_rules(struct command_rules *rules);
-
-/* Colour: on a terminal, without NO_COLOR, unless the terminal is dumb. */
-bool command_colour(FILE *out);
 
 /* All of a stream, which the caller frees; or NULL with errno: EFBIG when it has more than `limit`
  * bytes. */

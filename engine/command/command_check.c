@@ -4,11 +4,16 @@
 #include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/plan/check_host.h"
+#include "engine/plan/near_miss.h"
+#include "engine/rules/rule_file.h"
+#include "engine/system/layout.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct check_options {
     struct command_line line;
@@ -76,22 +81,65 @@ static void command_check_print_json(const struct ruleset *ruleset, const char *
     command_print_json(document, note);
 }
 
-/* Not an error, but without output it would seem that the rules were checked. */
-static void command_check_report_empty(const char *path) {
-    char *near = NULL;
-    if (!ruleset_is_empty(path, &near))
-        return;
-    fputs("virt-rules: ", stderr);
-    text_print_string(stderr, path);
-    fputs(": no file name in it ends in .rules, so no file was read\n  hint: ", stderr);
-    if (near) {
-        fputs("did you mean '", stderr);
-        text_print_string(stderr, near);
-        fputs("'? Its name must end in .rules and must not begin with a dot\n", stderr);
-    } else {
-        fputs("name the directory that has your *.rules files, or a file\n", stderr);
+/* Files of the directory that have rules, and whose names do not end in .rules. */
+static void command_check_find_misnamed(struct near_misses *misses, const struct ruleset *ruleset,
+                                        const char *path) {
+    struct near_misses found = {0};
+    struct program program = {.ruleset = ruleset};
+    struct event event = {0};
+    near_miss_find_unread(&found, &program, &event, path);
+    for (size_t i = 0; i < found.count; i++) {
+        const char *file = found.list[i].path;
+        if (strcmp(file, path) != 0 && !text_ends_with(file, RULE_FILE_DISABLED)) {
+            misses->list = memory_grow(misses->list, misses->count, sizeof *misses->list);
+            misses->list[misses->count++] = found.list[i];
+            found.list[i] = (struct near_miss){0};
+        }
     }
+    near_miss_finish(&found);
+}
+
+/* That no file of the directory was read, and which one may be meant. */
+static void command_check_report_empty(const char *path, const char *near, const char *disabled) {
+    char *hint = disabled ? memory_strdup("'virt-rules enable FILE' turns a file on again")
+                 : near   ? memory_printf("did you mean '%s'? Its name must end in .rules and must "
+                                            "not begin with a dot",
+                                          near)
+                          : memory_strdup("'virt-rules add' writes a rule; to check other files, "
+                                            "name them or their directory");
+    command_failf(hint, "%s: no file name in it ends in .rules, so no file was read%s%s", path,
+                  disabled ? "; disabled: " : "", disabled ? disabled : "");
+    free(hint);
+}
+
+/* Not an error, but without output it would seem that the rules were checked. What is beside files
+ * that were read is named to a person only. */
+static void command_check_report_unread(const struct ruleset *ruleset, const char *path) {
+    struct near_misses misnamed = {0};
+    char *near = NULL;
+    bool is_empty = ruleset_is_empty(path, &near);
+    bool is_wanted = is_empty || isatty(STDERR_FILENO);
+    char *disabled = is_wanted ? ruleset_disabled(path) : NULL;
+    if (is_wanted)
+        command_check_find_misnamed(&misnamed, ruleset, path);
+    if (is_empty && !near && misnamed.count)
+        near = memory_strdup(strrchr(misnamed.list[0].path, '/') + 1);
+    if (is_empty)
+        command_check_report_empty(path, near, disabled);
+    else if (disabled)
+        command_failf("'virt-rules enable FILE' turns a file on again",
+                      "%s: disabled, so not read: %s", path, disabled);
+    for (size_t i = 0; !is_empty && i < misnamed.count; i++)
+        command_failf(misnamed.list[i].hint, "%s %s", misnamed.list[i].path,
+                      misnamed.list[i].message);
+    near_miss_finish(&misnamed);
+    free(disabled);
     free(near);
+}
+
+/* A file of settings, by its name. One that is not there is reported as a rule file is. */
+static bool command_check_is_conf(const char *path) {
+    return !strcmp(text_base_name(path), CONF_NAME) && access(path, F_OK) == 0;
 }
 
 static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
@@ -99,9 +147,28 @@ static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
     if (!*paths)
         ruleset_add_directory(ruleset, *usual);
     for (char **path = paths; *path; path++)
-        ruleset_add_path(ruleset, *path);
+        if (!command_check_is_conf(*path))
+            ruleset_add_path(ruleset, *path);
     for (char **path = *paths ? paths : usual; *path; path++)
-        command_check_report_empty(*path);
+        command_check_report_unread(ruleset, *path);
+}
+
+/* The one that is named, or of each directory the one beside it. */
+static void command_check_conf(struct ruleset *ruleset, const char *path) {
+    char file[PATH_MAX];
+    struct stat status;
+    if (command_check_is_conf(path)) {
+        ruleset_check_conf(ruleset, path);
+    } else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        layout_conf_beside(file, path);
+        ruleset_check_conf(ruleset, file);
+    }
+}
+
+static void command_check_confs(struct ruleset *ruleset, char **paths) {
+    char *usual[] = {(char *)ruleset_directory(NULL), NULL};
+    for (char **path = *paths ? paths : usual; *path; path++)
+        command_check_conf(ruleset, *path);
 }
 
 /* The VMs of the host, or of the tree; without them only devices are checked, which is reported. */
@@ -117,6 +184,8 @@ static bool command_check_find_vms(const struct check_options *options, struct d
         *note = command_libvirt_note(&error);
         command_failf(error.failure.hint, "names of VMs are not checked: %s",
                       *note); /* only said */
+    } else {
+        command_complete_vms(vms, "", note);
     }
     virt_close(virt);
     return known;
@@ -140,6 +209,35 @@ static int command_check_host(const struct check_options *options, struct rulese
     return EXIT_FINE;
 }
 
+static void command_check_count(FILE *out, size_t count, const char *what) {
+    fprintf(out, "%zu %s%s", count, what, count == 1 ? "" : "s");
+}
+
+/* The diagnostics, and how many there are. On a terminal also that there are none, and what was
+ * read, so that nobody has to wonder. */
+static void command_check_print(const struct ruleset *ruleset) {
+    size_t errors = diagnostic_count_errors(&ruleset->diagnostics), rules = 0;
+    size_t warnings = diagnostic_count_warnings(&ruleset->diagnostics);
+    command_report(ruleset);
+    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next)
+        rules++;
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        rules++;
+    if (errors + warnings > 1) {
+        if (errors)
+            command_check_count(stderr, errors, "error");
+        fputs(errors && warnings ? ", " : "", stderr);
+        if (warnings)
+            command_check_count(stderr, warnings, "warning");
+        putc('\n', stderr);
+    } else if (!errors && !warnings && isatty(STDOUT_FILENO)) {
+        command_check_count(stdout, rules, "rule");
+        fputs(" in ", stdout);
+        command_check_count(stdout, ruleset->count, "file");
+        puts(", no mistake");
+    }
+}
+
 static int command_check_paths(const struct check_options *options, char **paths) {
     struct ruleset ruleset;
     int status = EXIT_FINE;
@@ -147,6 +245,7 @@ static int command_check_paths(const struct check_options *options, char **paths
     ruleset_init(&ruleset);
     command_check_add_paths(&ruleset, paths);
     ruleset_load(&ruleset, &options->config);
+    command_check_confs(&ruleset, paths);
     if (options->host)
         status = command_check_host(options, &ruleset, &note);
     if (diagnostic_count_errors(&ruleset.diagnostics))
@@ -154,7 +253,7 @@ static int command_check_paths(const struct check_options *options, char **paths
     if (options->line.json)
         command_check_print_json(&ruleset, note);
     else
-        command_report(&ruleset);
+        command_check_print(&ruleset);
     ruleset_finish(&ruleset);
     free(note);
     return status;
@@ -214,7 +313,8 @@ const struct command command_check_row = {
     .name = "check",
     .operands = "[FILE or DIRECTORY ...]",
     .summary = "Check rule files.",
-    .notes = "Without a file: the rules directory. '-' is standard input.\n"
+    .notes = "Without a file: the rules directory. '-' is standard input. The\n"
+             "virt-rules.conf beside a directory of rules is checked too.\n"
              "--sysroot needs --host.\n",
     .options = command_check_options,
     .run = command_check_run,

@@ -81,8 +81,7 @@ static int command_detach_run(const struct command *command, int argc, char **ar
     if (line->word_count < 2)
         return command_usage(command, "give a VM and a device");
     if (line->word_count > 2)
-        return command_usage(command, "too many arguments: give one VM (in quotes if its name has "
-                                      "a space) and one device");
+        return command_too_many_vms(line, 1);
     if (command_has_empty_word(line))
         return EXIT_USAGE;
     struct host_source source = source_sysfs(line->sysroot);

@@ -1,332 +1,30 @@
-/* virt-rules devices: the host's devices by IOMMU group, which can be assigned, which not and why.
- */
+/* virt-rules devices: the host's devices, which can be assigned, which not and why. */
 #include "engine/command/command.h"
 
+#include "engine/command/devices_view.h"
 #include "engine/host/snapshot.h"
 #include "engine/libvirt/domain_list.h"
-#include "engine/plan/judge.h"
-#include "engine/plan/selector.h"
+#include "engine/model/device_class.h"
+#include "engine/system/file.h"
 #include "lexer/text.h"
-#include "parser/print.h"
+#include "parser/suggest.h"
 
+#include <errno.h>
 #include <json-c/json.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct listing {
     struct host host;
     struct domain_list others;
-    struct judge judge;
-    struct selector selector;
-    const struct device **order; /* by bus, group, and as the host has them */
-    char *note;                  /* libvirt did not answer; NULL: it did, or need not */
+    struct ruleset ruleset;
+    struct program program;
+    struct inventory inventory;
+    bool *shown; /* for each row of the inventory */
+    char *note;  /* libvirt did not answer; NULL: it did, or need not */
 };
-
-static int command_devices_by_group(const void *left, const void *right) {
-    const struct device *a = *(const struct device *const *)left;
-    const struct device *b = *(const struct device *const *)right;
-    if (a->bus != b->bus)
-        return a->bus < b->bus ? -1 : 1;
-    if (a->iommu_group != b->iommu_group)
-        return a->iommu_group < b->iommu_group ? -1 : 1;
-    return a < b ? -1 : a > b;
-}
-
-static void command_devices_order(struct listing *listing) {
-    listing->order = memory_zalloc((listing->host.count + 1) * sizeof *listing->order);
-    for (size_t i = 0; i < listing->host.count; i++)
-        listing->order[i] = &listing->host.devices[i];
-    qsort((void *)listing->order, listing->host.count, sizeof *listing->order,
-          command_devices_by_group);
-}
-
-/* --- text */
-
-static void command_devices_print_group(const struct device *device, const struct device *before,
-                                        bool colour) {
-    if (before && before->bus == device->bus && before->iommu_group == device->iommu_group)
-        return;
-    fputs(colour ? BOLD : "", stdout);
-    if (device->bus != BUS_PCI)
-        fputs(device_bus(device->bus)->label, stdout);
-    else if (device->iommu_group < 0)
-        fputs("no IOMMU group", stdout);
-    else
-        printf("IOMMU group %d", device->iommu_group);
-    puts(colour ? PLAIN : "");
-}
-
-enum { COLUMNS = 80, INDENT = 6 };
-
-/* Facts in one line, or in more where the terminal has no room. */
-struct facts {
-    size_t column; /* 0: none yet */
-};
-
-static void command_devices_put_fact(struct facts *facts, const char *separator, const char *text) {
-    size_t width = text_width(text, strlen(text)), between = facts->column ? strlen(separator) : 0;
-    bool starts = !facts->column || facts->column + between + width + 1 > COLUMNS;
-    if (facts->column)
-        printf("%s", starts && *separator == ' ' ? "" : starts ? "," : separator);
-    if (starts)
-        printf("%s%*s", facts->column ? "\n" : "", INDENT, "");
-    text_print_string(stdout, text);
-    facts->column = starts ? INDENT + width : facts->column + between + width;
-}
-
-__attribute__((format(printf, 2, 3))) static void
-command_devices_add_fact(struct facts *facts, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    char *text = memory_vprintf(format, arguments);
-    va_end(arguments);
-    command_devices_put_fact(facts, ", ", text);
-    free(text);
-}
-
-/* A text as a rule has it. */
-static void command_devices_add_string(struct facts *facts, const char *keyword,
-                                       const char *value) {
-    char *text = NULL;
-    size_t size = 0;
-    if (!value)
-        return;
-    FILE *out = memory_stream(&text, &size);
-    fprintf(out, "%s ", keyword);
-    print_string(out, value);
-    memory_stream_close(out, &text);
-    command_devices_put_fact(facts, ", ", text);
-    free(text);
-}
-
-/* Whether an interface before this one has the same. */
-static bool command_devices_had_class(const struct device *device, size_t interface) {
-    size_t i = 0;
-    while (device->interfaces[i].class_code != device->interfaces[interface].class_code)
-        i++;
-    return i < interface;
-}
-
-static bool command_devices_had_driver(const struct device *device, size_t interface) {
-    const char *driver = device->interfaces[interface].driver;
-    bool had = !driver || (device->driver && !strcmp(driver, device->driver));
-    for (size_t i = 0; i < interface && !had; i++)
-        had = device->interfaces[i].driver && !strcmp(driver, device->interfaces[i].driver);
-    return had;
-}
-
-static void command_devices_add_drivers(struct facts *facts, const struct device *device) {
-    size_t more = 0;
-    for (size_t i = 0; i < device->interface_count; i++)
-        more += !command_devices_had_driver(device, i);
-    command_devices_add_fact(facts, "driver%s %s", more ? "s" : "",
-                             device->driver ? device->driver : "none");
-    for (size_t i = 0; i < device->interface_count; i++)
-        if (!command_devices_had_driver(device, i))
-            command_devices_put_fact(facts, " ", device->interfaces[i].driver);
-}
-
-/* Only where the class does not say it. */
-static void command_devices_add_interfaces(struct facts *facts, const struct device *device) {
-    size_t classes = 0;
-    for (size_t i = 0; i < device->interface_count; i++)
-        classes += !command_devices_had_class(device, i);
-    if (!classes)
-        command_devices_add_fact(facts, "interfaces unknown");
-    if (!classes || (classes == 1 && device->interfaces[0].class_code == device->class_code))
-        return;
-    command_devices_add_fact(facts, "interface%s %06x", classes == 1 ? "" : "s",
-                             device->interfaces[0].class_code);
-    for (size_t i = 1; i < device->interface_count; i++) {
-        char class[16];
-        snprintf(class, sizeof class, "%06x", device->interfaces[i].class_code);
-        if (!command_devices_had_class(device, i))
-            command_devices_put_fact(facts, " ", class);
-    }
-}
-
-/* What a USB or SCSI device says of itself. */
-static void command_devices_print_texts(const struct device *device) {
-    struct facts facts = {0};
-    if (device->speed)
-        command_devices_add_fact(&facts, device->speed == 1 ? "1.5 Mbit/s" : "%u Mbit/s",
-                                 device->speed);
-    if (device->bus == BUS_USB)
-        command_devices_add_interfaces(&facts, device);
-    command_devices_add_string(&facts, "manufacturer", device->manufacturer);
-    command_devices_add_string(&facts, "product", device->product);
-    if (facts.column)
-        putchar('\n');
-}
-
-/* What a device can be handed over by, other than as a whole. */
-static void command_devices_print_parts(const struct device *device) {
-    struct facts facts = {0};
-    if (device->above)
-        command_devices_add_fact(&facts, "on %s", device->above);
-    if (device->vf_total)
-        command_devices_add_fact(&facts, "%u of %u virtual functions", device->virtual_functions,
-                                 device->vf_total);
-    if (device->physical && device->vf_number >= 0)
-        command_devices_add_fact(&facts, "vf %d of %s", device->vf_number, device->physical);
-    else if (device->physical)
-        command_devices_add_fact(&facts, "vf of %s", device->physical);
-    for (size_t i = 0; i < device->file_count; i++)
-        command_devices_add_fact(&facts, "%s", device_file_path(&device->files[i]));
-    for (size_t i = 0; i < device->mdev_type_count; i++)
-        command_devices_add_fact(
-            &facts, "mdev \"%s\" (%s%s%u available)", device->mdev_types[i].name,
-            device->mdev_types[i].label ? device->mdev_types[i].label : "",
-            device->mdev_types[i].label ? ", " : "", device->mdev_types[i].available);
-    for (size_t i = 0; i < device->mdev_count; i++)
-        command_devices_add_fact(&facts, "mdev uuid \"%s\"", device->mdevs[i].uuid);
-    if (facts.column)
-        putchar('\n');
-}
-
-static void command_devices_print_facts(const struct device *device) {
-    struct facts facts = {0};
-    if (device->bus == BUS_SCSI)
-        command_devices_add_fact(&facts, "%s", device_scsi_type_text(device->scsi_type));
-    else
-        command_devices_add_fact(&facts, "class %06x", device->class_code);
-    if (device->subsystem.vendor || device->subsystem.device)
-        command_devices_add_fact(&facts, "subsystem %04x:%04x", device->subsystem.vendor,
-                                 device->subsystem.device);
-    command_devices_add_drivers(&facts, device);
-    if (device->bus == BUS_USB)
-        command_devices_add_fact(&facts, "bus %u device %u", device->bus_number,
-                                 device->device_number);
-    if (device->serial)
-        command_devices_add_fact(&facts, "serial %s", device->serial);
-    if (device->reset_methods)
-        command_devices_add_fact(&facts, "reset %s", device->reset_methods);
-    if (device->power_state)
-        command_devices_add_fact(&facts, "power %s", device->power_state);
-    if (device->numa_node >= 0)
-        command_devices_add_fact(&facts, "NUMA node %d", device->numa_node);
-    if (device->boot_vga)
-        command_devices_add_fact(&facts, "boot display");
-    putchar('\n');
-    if (device->bus != BUS_PCI)
-        command_devices_print_texts(device);
-    command_devices_print_parts(device);
-}
-
-/* What a hint helps against that the message does not have in it. */
-static bool command_devices_is_obstacle(enum refusal refusal) {
-    return refusal == REFUSED_UNKNOWN_USE || refusal == REFUSED_NO_ANSWER ||
-           refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
-}
-
-/* Of the backends that can present the device the first by which it can go to a VM now, else the
- * first of all; `verdict` is its. NULL: none can present it. */
-static const struct backend_type *command_devices_judge(struct listing *listing,
-                                                        const struct device *device,
-                                                        struct verdict *verdict) {
-    backend_set set = backend_presenting(&listing->host, device);
-    const struct backend_type *best = NULL;
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
-        const struct backend_type *type = backend_type(backend);
-        if (!(set & 1U << backend))
-            continue;
-        struct verdict one = judge_device(&listing->judge, device, type, NULL, false);
-        bool is_best = !best || !one.refusal;
-        if (is_best && best)
-            verdict_finish(verdict);
-        if (is_best) {
-            best = type;
-            *verdict = one;
-        } else {
-            verdict_finish(&one);
-        }
-        if (!one.refusal)
-            break;
-    }
-    if (!best)
-        *verdict = judge_device(&listing->judge, device, backend_of_bus(device->bus), NULL, false);
-    return best;
-}
-
-/* "usb", "mdev \"nvidia-63\"": what follows 'as'. */
-static void command_devices_print_backend(const struct backend_type *backend,
-                                          const struct device *device) {
-    fputs(syntax_backend_text(backend->backend), stdout);
-    if (backend->backend != BACKEND_MDEV || !device->mdev_type_count)
-        return;
-    putchar(' ');
-    print_string(stdout, device->mdev_types[0].name);
-}
-
-/* The other backends by which the device can go to a VM now. */
-static void command_devices_print_others(struct listing *listing, const struct device *device,
-                                         const struct backend_type *shown) {
-    backend_set set = backend_presenting(&listing->host, device) & ~(1U << shown->backend);
-    bool is_first = true;
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
-        const struct backend_type *type = backend_type(backend);
-        if (!(set & 1U << backend))
-            continue;
-        struct verdict verdict = judge_device(&listing->judge, device, type, NULL, false);
-        if (!verdict.refusal) {
-            fputs(is_first ? "      or as " : ", ", stdout);
-            command_devices_print_backend(type, device);
-            is_first = false;
-        }
-        verdict_finish(&verdict);
-    }
-    if (!is_first)
-        putchar('\n');
-}
-
-static void command_devices_print_verdict(struct listing *listing, const struct device *device,
-                                          bool colour) {
-    struct verdict verdict;
-    const struct backend_type *backend = command_devices_judge(listing, device, &verdict);
-    if (verdict.refusal) {
-        printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
-        text_print_string(stdout, verdict.message);
-        printf(" [%s]\n", verdict_name(verdict.refusal));
-        if (verdict.refusal == REFUSED_GROUP || command_devices_is_obstacle(verdict.refusal)) {
-            fputs("          ", stdout);
-            text_print_string(stdout, verdict.hint);
-            putchar('\n');
-        }
-    } else if (backend) {
-        char *selector = selector_text(&listing->selector, device);
-        printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
-        text_print_string(stdout, selector);
-        fputs(" as ", stdout);
-        command_devices_print_backend(backend, device);
-        putchar('\n');
-        command_devices_print_others(listing, device, backend);
-        free(selector);
-    }
-    verdict_finish(&verdict);
-}
-
-static void command_devices_print_text(struct listing *listing, bool colour) {
-    const struct device *before = NULL;
-    for (size_t i = 0; i < listing->host.count; i++) {
-        const struct device *device = listing->order[i];
-        command_devices_print_group(device, before, colour);
-        printf("  %-13s ", device->address);
-        if (device->bus != BUS_SCSI)
-            printf("%04x:%04x ", device->id.vendor, device->id.device);
-        text_print_string(stdout, device->name);
-        putchar('\n');
-        command_devices_print_facts(device);
-        command_devices_print_verdict(listing, device, colour);
-        before = device;
-    }
-    if (!listing->host.has_iommu)
-        puts("The host has no active IOMMU, so no PCI device can be assigned as vfio or net: turn\n"
-             "on VT-d or AMD-Vi in the firmware, and on Intel boot the kernel with\n"
-             "intel_iommu=on.");
-}
 
 /* --- JSON */
 
@@ -356,9 +54,9 @@ static void command_devices_put_usb(struct json_object *object, const struct dev
     for (size_t i = 0; i < device->interface_count; i++) {
         char class[16];
         snprintf(class, sizeof class, "%06x", device->interfaces[i].class_code);
-        if (!command_devices_had_driver(device, i))
+        if (!device_repeats_driver(device, i))
             text_json_append(drivers, text_json(device->interfaces[i].driver));
-        if (interfaces && !command_devices_had_class(device, i))
+        if (interfaces && !device_repeats_class(device, i))
             text_json_append(interfaces, text_json(class));
     }
     text_json_add(object, "drivers", drivers);
@@ -431,6 +129,37 @@ static struct json_object *command_devices_sriov_json(const struct device *devic
     return object;
 }
 
+/* null of a device that is not PCI, and where the kernel does not tell. */
+static struct json_object *command_devices_bars_json(const struct device *device) {
+    if (!device->has_bars)
+        return NULL;
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < device->bar_count; i++) {
+        const struct device_bar *bar = &device->bars[i];
+        struct json_object *object = text_json_object();
+        command_put_number(object, "number", (int)bar->number);
+        text_json_add(object, "size", text_json_number((int64_t)bar->size));
+        text_json_add(object, "bits", text_json_number(bar->is_64bit ? 64 : 32));
+        text_json_add(object, "prefetchable", text_json_boolean(bar->is_prefetchable));
+        text_json_append(array, object);
+    }
+    return array;
+}
+
+/* What 'boot display' unbinds; null: the host does not show its console on it. */
+static struct json_object *command_devices_display_json(const struct device *device) {
+    const struct setting_list *settings = &device->display_settings;
+    if (!device->is_display && !settings->count)
+        return NULL;
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < settings->count; i++) {
+        char *owner = setting_owner(&settings->list[i]);
+        text_json_append(array, text_json(owner));
+        free(owner);
+    }
+    return array;
+}
+
 static void command_devices_put_facts(struct json_object *object, const struct device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
@@ -446,19 +175,21 @@ static void command_devices_put_facts(struct json_object *object, const struct d
     command_devices_put_usb(object, device);
     text_put_json(object, "reset_methods", device->reset_methods);
     text_put_json(object, "power_state", device->power_state);
+    text_json_add(object, "bars", command_devices_bars_json(device));
     text_json_add(object, "files", command_devices_files_json(device));
     text_json_add(object, "scsi", command_devices_scsi_json(device));
     text_json_add(object, "sriov", command_devices_sriov_json(device));
     text_json_add(object, "mdev", command_devices_mdev_json(device));
     text_json_add(object, "bridge", text_json_boolean(device->is_bridge));
     text_json_add(object, "boot_vga", text_json_boolean(device->boot_vga));
+    text_json_add(object, "boot_display", command_devices_display_json(device));
     text_put_json(object, "use", device->use);
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
-static struct json_object *command_devices_backends_json(const struct listing *listing,
+static struct json_object *command_devices_backends_json(const struct host *host,
                                                          const struct device *device) {
-    backend_set set = backend_presenting(&listing->host, device);
+    backend_set set = backend_presenting(host, device);
     struct json_object *array = text_json_array();
     for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
         if (set & 1U << backend)
@@ -466,29 +197,87 @@ static struct json_object *command_devices_backends_json(const struct listing *l
     return array;
 }
 
-static struct json_object *command_devices_device_json(struct listing *listing,
-                                                       const struct device *device) {
-    struct json_object *object = text_json_object();
-    struct verdict verdict;
-    command_devices_judge(listing, device, &verdict);
-    char *selector = selector_text(&listing->selector, device);
-    command_devices_put_facts(object, device);
-    text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
-    text_json_add(object, "attach_as", command_devices_backends_json(listing, device));
-    text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
-    text_put_json(object, "message", verdict.message);
-    text_put_json(object, "hint", verdict.hint);
+static struct json_object *command_devices_addresses_json(const struct inventory *inventory,
+                                                          const size_t *rows, size_t count) {
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < count; i++)
+        text_json_append(array, text_json(inventory->rows[rows[i]].device->address));
+    return array;
+}
+
+static struct json_object *command_devices_rules_json(const struct inventory_row *row) {
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < row->rule_count; i++) {
+        struct json_object *object = text_json_object();
+        char *place = inventory_rule_place(&row->rules[i]);
+        char *vms = inventory_rule_vms(&row->rules[i]);
+        text_put_json(object, "place", place);
+        text_put_json(object, "vms", vms);
+        text_json_append(array, object);
+        free(place);
+        free(vms);
+    }
+    return array;
+}
+
+static struct json_object *command_devices_interfaces_json(const struct inventory_row *row) {
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < row->interface_count; i++)
+        text_json_append(array, text_json(row->interfaces[i]));
+    return array;
+}
+
+static void command_devices_put_verdict(struct json_object *object,
+                                        const struct inventory *inventory,
+                                        const struct inventory_row *row) {
+    const struct suggested_rule *suggested = &row->suggested;
+    const struct verdict *verdict = &suggested->verdict;
+    char *selector = selector_text(&inventory->selector, row->device);
+    text_json_add(object, "passable", text_json_boolean(!verdict->refusal));
+    text_json_add(object, "attach_as", command_devices_backends_json(inventory->host, row->device));
+    text_put_json(object, "reason", verdict->refusal ? verdict_name(verdict->refusal) : NULL);
+    text_put_json(object, "message", verdict->message);
+    text_put_json(object, "hint", verdict->hint);
     text_put_json(object, "selector", selector);
+    text_put_json(object, "rule", suggested->text);
+    text_json_add(object, "with_group", text_json_boolean(suggested->with_group));
+    text_put_json(object, "warning", row->warning);
     free(selector);
-    verdict_finish(&verdict);
+}
+
+static struct json_object *command_devices_device_json(const struct inventory *inventory,
+                                                       const struct inventory_row *row) {
+    static const char *const states[] = {[INVENTORY_FREE] = "free",
+                                         [INVENTORY_IN_USE] = "in-use",
+                                         [INVENTORY_REFUSED] = "refused",
+                                         [INVENTORY_INTERNAL] = "internal"};
+    struct json_object *object = text_json_object();
+    command_devices_put_facts(object, row->device);
+    command_devices_put_verdict(object, inventory, row);
+    text_put_json(object, "state", states[row->state]);
+    text_put_json(object, "class_name", device_class(row->device));
+    text_json_add(object, "kernel_names", command_devices_interfaces_json(row));
+    text_put_json(object, "connected_to",
+                  row->above == SIZE_MAX ? NULL : inventory->rows[row->above].device->address);
+    text_json_add(object, "behind",
+                  command_devices_addresses_json(inventory, row->behind, row->behind_count));
+    text_json_add(object, "group_members",
+                  command_devices_addresses_json(inventory, row->companions, row->companion_count));
+    text_put_json(object, "vm", row->held ? domain_label(row->held->vm) : NULL);
+    text_json_add(object, "rules", command_devices_rules_json(row));
     return object;
 }
 
-static void command_devices_print_json(struct listing *listing) {
+static void command_devices_print_json(const struct listing *listing) {
+    const struct inventory *inventory = &listing->inventory;
     struct json_object *document = text_json_object(), *devices = text_json_array();
-    for (size_t i = 0; i < listing->host.count; i++)
-        text_json_append(devices, command_devices_device_json(listing, listing->order[i]));
+    const struct inventory_row **order = inventory_order(inventory);
+    for (size_t i = 0; i < inventory->count; i++)
+        if (listing->shown[order[i] - inventory->rows])
+            text_json_append(devices, command_devices_device_json(inventory, order[i]));
+    free((void *)order);
     text_json_add(document, "iommu", text_json_boolean(listing->host.has_iommu));
+    text_json_add(document, "names", text_json_boolean(!listing->host.lacks_names));
     text_json_add(document, "devices", devices);
     command_print_json(document, listing->note);
 }
@@ -511,6 +300,8 @@ static void command_devices_load_others(struct listing *listing, const char *sys
                       listing->note); /* only said: the list is good without it */
         domain_list_running_in(&listing->others, "",
                                NULL); /* as far as libvirt's own files say it */
+    } else {
+        command_complete_vms(&listing->others, "", &listing->note);
     }
     virt_close(virt);
 }
@@ -534,45 +325,195 @@ static int command_devices_record(const char *sysroot, const char *directory) {
 
 struct devices_options {
     struct command_line line;
-    const char *directory;
+    const char *directory, *picture;
+    bool all, tree;
 };
+
+/* Rules of this host; of a copy only those that --rules names. Mistakes in the usual ones are
+ * reported by other commands. */
+static void command_devices_load_rules(struct listing *listing, const struct command_line *line) {
+    if (line->rules || !line->sysroot)
+        program_load(&listing->program, &listing->ruleset, ruleset_directory(line->rules));
+    else
+        ruleset_init(&listing->ruleset);
+    if (line->rules)
+        command_report(&listing->ruleset);
+}
+
+static bool command_devices_init(struct listing *listing, const struct command_line *line,
+                                 int *status) {
+    *listing = (struct listing){0};
+    if ((*status = command_load_host(line, &listing->host)) != EXIT_FINE)
+        return false;
+    command_devices_load_others(listing, line->sysroot);
+    command_devices_load_rules(listing, line);
+    inventory_init(&listing->inventory, &listing->host, &listing->program, listing->others.list,
+                   listing->others.count);
+    listing->shown = memory_zalloc((listing->host.count + 1) * sizeof *listing->shown);
+    for (size_t i = 0; i < listing->host.count; i++)
+        listing->shown[i] =
+            inventory_has_words(&listing->inventory.rows[i], line->words, line->word_count);
+    return true;
+}
+
+static void command_devices_finish(struct listing *listing) {
+    inventory_finish(&listing->inventory);
+    program_finish(&listing->program);
+    ruleset_finish(&listing->ruleset);
+    domain_list_finish(&listing->others);
+    host_finish(&listing->host);
+    free(listing->shown);
+    free(listing->note);
+}
+
+static bool command_devices_is_empty(const struct listing *listing) {
+    size_t i = 0;
+    while (i < listing->host.count && !listing->shown[i])
+        i++;
+    return i == listing->host.count;
+}
+
+/* The word of the devices' names that is nearest to a word that no device has, or NULL. The caller
+ * frees it. */
+static char *command_devices_nearest(const struct listing *listing, const char *word) {
+    char *names = memory_strdup(""), *rest = names, *best = NULL;
+    struct suggestion suggestion = {.word = word};
+    for (size_t i = 0; i < listing->host.count; i++)
+        memory_append(&names, "%s ", listing->host.devices[i].name);
+    rest = names;
+    for (char *name = text_next_field(&rest); name; name = text_next_field(&rest))
+        suggest(&suggestion, name);
+    best = memory_copy(suggestion.best);
+    free(names);
+    return best;
+}
+
+static int command_devices_found_nothing(const struct listing *listing,
+                                         const struct command_line *line) {
+    char *words = memory_strdup("");
+    for (int i = 0; i < line->word_count; i++)
+        memory_append(&words, "%s%s", i ? " " : "", line->words[i]);
+    char *nearest = line->word_count == 1 ? command_devices_nearest(listing, line->words[0]) : NULL;
+    char *hint =
+        memory_printf("%s%s%s'virt-rules devices --all' lists every device%s",
+                      nearest ? "did you mean '" : "", nearest ? nearest : "", nearest ? "'? " : "",
+                      line->word_count > 1 ? "; each of the words must be found" : "");
+    int status = command_failf(hint,
+                               "no device has '%s' in its name, id, address, port, driver, class, "
+                               "serial number or interface",
+                               words);
+    free(hint);
+    free(nearest);
+    free(words);
+    return status;
+}
+
+/* --- a picture in a file */
+
+/* Never over a device or a link: as root a rename would replace /dev/null. */
+static bool command_devices_may_replace(const char *path) {
+    struct stat status;
+    return lstat(path, &status) < 0 || S_ISREG(status.st_mode);
+}
+
+static int command_devices_write(const char *path, const char *text, size_t size) {
+    const mode_t others = umask(0);
+    umask(others);
+    if (!command_devices_may_replace(path))
+        return command_failf("name a new file; '-' is standard output", "%s is not a regular file",
+                             path);
+    char *temporary = memory_printf("%s.%ld.tmp", path, (long)getpid());
+    bool is_written = file_replace(path, temporary, text, size) == 0;
+    int error = errno;
+    free(temporary);
+    if (!is_written)
+        return command_failf("name a file in a directory that you may write to",
+                             "%s cannot be written: %s", path, strerror(error));
+    chmod(path, 0666 & ~others);
+    return EXIT_FINE;
+}
+
+static int command_devices_draw(const struct devices_view *view, const char *path) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&text, &size);
+    devices_svg(out, view);
+    memory_stream_close(out, &text);
+    int status = EXIT_FINE;
+    if (!strcmp(path, "-"))
+        fputs(text, stdout);
+    else
+        status = command_devices_write(path, text, strlen(text));
+    free(text);
+    return status;
+}
+
+/* By the locale's names, since a static program has no locales. */
+static bool command_devices_has_utf8(void) {
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *locale = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !(locale && *locale); i++)
+        locale = getenv(names[i]);
+    return locale && (strcasestr(locale, "utf-8") || strcasestr(locale, "utf8"));
+}
+
+/* --- the command */
+
+static int command_devices_show(const struct listing *listing,
+                                const struct devices_options *options) {
+    const struct devices_view view = {.inventory = &listing->inventory,
+                                      .shown = listing->shown,
+                                      .has_words = options->line.word_count > 0,
+                                      .terminal = terminal_of(stdout)};
+    bool found_nothing = options->line.word_count && command_devices_is_empty(listing);
+    int status = EXIT_FINE;
+    if (options->line.json)
+        command_devices_print_json(listing);
+    else if (found_nothing)
+        ;
+    else if (options->picture)
+        status = command_devices_draw(&view, options->picture);
+    else if (options->tree)
+        devices_tree(stdout, &view, command_devices_has_utf8());
+    else if (options->all)
+        devices_detail(stdout, &view);
+    else
+        devices_list(stdout, &view);
+    return found_nothing ? command_devices_found_nothing(listing, &options->line) : status;
+}
 
 static int command_devices_run(const struct command *command, int argc, char **argv) {
     struct devices_options options = {0};
     const struct command_line *line = &options.line;
-    struct listing listing = {0};
+    struct listing listing;
     int status;
     if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    if (line->word_count)
-        return command_usage(command, "it takes no argument: it lists every device");
-    if (options.directory && line->json)
-        return command_usage(command, "--json and --record exclude each other");
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
+    if (line->json + options.tree + !!options.directory + !!options.picture > 1)
+        return command_usage(command, "--tree, --svg, --json and --record exclude each other");
     if (options.directory)
         return command_devices_record(line->sysroot, options.directory);
-    if ((status = command_load_host(line, &listing.host)) != EXIT_FINE)
+    if (!command_devices_init(&listing, line, &status))
         return status;
-    command_devices_load_others(&listing, line->sysroot);
-    listing.judge = (struct judge){.host = &listing.host,
-                                   .domain = &judge_any_vm,
-                                   .others = listing.others.list,
-                                   .other_count = listing.others.count};
-    command_devices_order(&listing);
-    selector_init(&listing.selector, &listing.host);
-    if (line->json)
-        command_devices_print_json(&listing);
-    else
-        command_devices_print_text(&listing, command_colour(stdout));
-    free((void *)listing.order);
-    selector_finish(&listing.selector);
-    judge_finish(&listing.judge);
-    domain_list_finish(&listing.others);
-    free(listing.note);
-    host_finish(&listing.host);
-    return EXIT_FINE;
+    status = command_devices_show(&listing, &options);
+    command_devices_finish(&listing);
+    return status;
 }
 
 static const struct command_option command_devices_options[] = {
+    {.name = "all",
+     .help = "every device, with all that is known of it",
+     .field = offsetof(struct devices_options, all)},
+    {.name = "tree",
+     .help = "the host as a map: each device below the one that it is connected to",
+     .field = offsetof(struct devices_options, tree)},
+    {.name = "svg",
+     .argument = "FILE",
+     .help = "the host as a picture, SVG; '-' is standard output",
+     .field = offsetof(struct devices_options, picture)},
+    OPTION_RULES,
     OPTION_SYSROOT,
     {.name = "record",
      .argument = "DIR",
@@ -584,9 +525,11 @@ static const struct command_option command_devices_options[] = {
 
 const struct command command_devices_row = {
     .name = "devices",
-    .operands = "",
+    .operands = "[WORD ...]",
     .summary = "List the host's devices: which can be assigned, which not and why.",
-    .notes = "--json and --record exclude each other.\n",
+    .notes = "WORDs select devices: each must be in the name, id, address, port, driver,\n"
+             "class, serial number or interface of the device.\n"
+             "--tree, --svg, --json and --record exclude each other.\n",
     .options = command_devices_options,
     .run = command_devices_run,
 };

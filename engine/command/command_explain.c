@@ -10,7 +10,7 @@ static void command_explain_print(const struct plan_context *context, bool json)
     if (json)
         command_print_json(explain_json(&explanation), context->note);
     else
-        explain_print(&explanation, stdout, command_colour(stdout));
+        explain_print(&explanation, stdout, terminal_of(stdout));
     explain_finish(&explanation);
 }
 
@@ -33,9 +33,10 @@ static const struct command_option command_explain_options[] = {
 
 const struct command command_explain_row = {
     .name = "explain",
-    .operands = "VM EVENT [DEVICE]",
+    .operands = "VM [EVENT] [DEVICE]",
     .summary = "Show why each rule matches or not, condition by condition.",
-    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or a SCSI\n"
+    .notes = "Without EVENT it is 'started'.\n"
+             "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or a SCSI\n"
              "address (3:0:0:0).\n",
     .options = command_explain_options,
     .run = command_explain_run,

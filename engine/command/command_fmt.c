@@ -1,16 +1,12 @@
 /* virt-rules fmt: rule files in their one canonical layout. */
 #include "engine/command/command.h"
 
+#include "engine/rules/rule_file.h"
 #include "lexer/text.h"
 #include "parser/format.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct fmt_options {
@@ -18,13 +14,6 @@ struct fmt_options {
     bool check;
     int status; /* of the program */
 };
-
-static void command_fmt_problem(struct fmt_options *options, const char *path, const char *what) {
-    fputs("virt-rules: ", stderr);
-    text_print_string(stderr, path);
-    fprintf(stderr, ": %s\n", what);
-    options->status = EXIT_PROBLEM;
-}
 
 /* As it is for a program, without control characters for a person. */
 static void command_fmt_print_name(const char *path) {
@@ -35,104 +24,17 @@ static void command_fmt_print_name(const char *path) {
     putchar('\n');
 }
 
-static bool command_fmt_write_all(int file, const char *text, size_t size) {
-    while (size) {
-        ssize_t put = write(file, text, size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return false;
-        text += put;
-        size -= (size_t)put;
-    }
-    return true;
-}
-
-/* The owner first: changing it may take mode bits away. */
-static bool command_fmt_fill(int file, const struct stat *old, const char *text, size_t size) {
-    return fchown(file, old->st_uid, old->st_gid) == 0 && fchmod(file, old->st_mode & 07777) == 0 &&
-           command_fmt_write_all(file, text, size) && fsync(file) == 0;
-}
-
-/* Why a file cannot be replaced, in errno: no system call of ours sets these two. */
-enum { CHANGED = ESTALE, LINKED = EMLINK };
-
-static const char *command_fmt_reason(int error) {
-    switch (error) {
-    case CHANGED:
-        return "it changed in the meantime and was not replaced: format it again";
-    case LINKED:
-        return "it has hard links, which replacing it would separate: remove the others, or make "
-               "them symbolic links";
-    default:
-        return strerror(error);
-    }
-}
-
-/* Somebody may have written to it since it was read: that must not be lost. */
-static bool command_fmt_is_unchanged(const char *path, const struct source *source) {
-    size_t size = 0;
-    FILE *file = fopen(path, "re");
-    char *text = file ? command_read_all(file, source->size, &size) : NULL;
-    bool same = text && size == source->size && !memcmp(text, source->text, size);
-    int error = file ? CHANGED : errno;
-    if (file)
-        fclose(file);
-    free(text);
-    errno = error;
-    return same;
-}
-
-/* A temporary file beside the old one, not called *.rules, renamed over it when it is whole. */
-static bool command_fmt_replace(const char *path, const struct source *source, const char *text,
-                                size_t size) {
-    struct stat old;
-    char *temporary = memory_printf("%s.XXXXXX", path);
-    bool exists = stat(path, &old) == 0;
-    int file = exists && old.st_nlink < 2 ? mkostemp(temporary, O_CLOEXEC) : -1;
-    bool good = file >= 0 && command_fmt_fill(file, &old, text, size) &&
-                command_fmt_is_unchanged(path, source);
-    int error = exists && old.st_nlink > 1 ? LINKED : errno;
-    if (file >= 0 && close(file) < 0 && good) {
-        good = false;
-        error = errno;
-    }
-    if (good && rename(temporary, path) < 0) {
-        good = false;
-        error = errno;
-    }
-    if (file >= 0 && !good)
-        unlink(temporary);
-    free(temporary);
-    errno = error;
-    return good;
-}
-
-/* A link stays a link: what it points to is replaced. A signal that would end us waits until the
- * temporary file has its name or is gone. */
-static void command_fmt_replace_target(struct fmt_options *options, const struct source *source,
-                                       const char *text, size_t size) {
-    sigset_t ends, before;
-    char *target = realpath(source->path, NULL);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGHUP);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGQUIT);
-    sigaddset(&ends, SIGTERM);
-    sigprocmask(SIG_BLOCK, &ends, &before);
-    bool good = target && command_fmt_replace(target, source, text, size);
-    int error = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (good) {
+/* A link stays a link: what it points to is replaced. */
+static void command_fmt_replace(struct fmt_options *options, const struct source *source,
+                                const char *text, size_t size) {
+    struct failure failure;
+    if (rule_file_replace(source, text, size, &failure) < 0) {
+        options->status = command_fail(failure.message, failure.hint);
+    } else {
         fputs("formatted ", stdout);
         text_print_string(stdout, source->path);
         putchar('\n');
-    } else {
-        char *what = memory_printf("cannot be replaced: %s", command_fmt_reason(error));
-        command_fmt_problem(options, source->path, what);
-        free(what);
     }
-    free(target);
 }
 
 static void command_fmt_deliver(struct fmt_options *options, const struct source *source,
@@ -145,7 +47,7 @@ static void command_fmt_deliver(struct fmt_options *options, const struct source
     } else if (standard && !options->check) {
         fwrite(text, 1, size, stdout);
     } else if (!same) {
-        command_fmt_replace_target(options, source, text, size);
+        command_fmt_replace(options, source, text, size);
     }
 }
 

@@ -24,6 +24,7 @@ static bool command_run_is_hook_call(int argc, char **argv) {
 }
 
 static int command_run_run(const struct command *command, int argc, char **argv) {
+    struct reply reply = reply_take();
     struct command_line line = {.words = argv + 1, .word_count = argc - 1};
     int status = EXIT_FINE;
     if (!command_run_is_hook_call(argc, argv) &&
@@ -40,20 +41,17 @@ static int command_run_run(const struct command *command, int argc, char **argv)
                               .state = log_write_state_directory(line.state),
                               .log = log_write_open(line.state, isatty(STDERR_FILENO)),
                               .boot_ms = command_run_boot_ms(),
+                              .reply = &reply,
                               .open_virt = virt_asker_connect};
-    switch (hook_event_kind(hook.operation)) {
-    case HOOK_EVENT_KNOWN: {
+    enum hook_event_kind kind = hook_event_kind(hook.operation);
+    if (kind == HOOK_EVENT_KNOWN) {
         size_t size = 0;
         char *xml = command_read_all(stdin, DOMAIN_XML_LIMIT, &size);
         status = hook_event(&hook, xml, size) ? EXIT_FINE : EXIT_PROBLEM;
         free(xml);
-        break;
-    }
-    case HOOK_EVENT_NONE:
-        break;
-    case HOOK_EVENT_UNKNOWN:
-        hook_event_log_unknown(&hook);
-        status = EXIT_USAGE;
+    } else {
+        hook_event_none(&hook, kind);
+        status = kind == HOOK_EVENT_UNKNOWN ? EXIT_USAGE : EXIT_FINE;
     }
     log_write_close(hook.log);
     return status;

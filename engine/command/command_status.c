@@ -2,22 +2,21 @@
 #include "engine/command/command.h"
 
 #include "engine/command/plan_context.h"
+#include "engine/command/status_wait.h"
 #include "engine/libvirt/domain_list.h"
+#include "engine/model/vm_names.h"
 #include "engine/plan/status.h"
 #include "engine/state/log_read.h"
 #include "engine/state/log_write.h"
 #include "engine/state/pending.h"
+#include "lexer/terminal.h"
 #include "lexer/text.h"
-#include "parser/suggest.h"
+#include "parser/syntax.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m",
-                  BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
 
 struct view {
     struct command_line line;
@@ -27,6 +26,10 @@ struct view {
     struct host host;
     struct domain_list vms;
     struct command_rules rules;
+    bool waits, is_waiting; /* --wait; after the first look */
+    uint32_t wait_ms;       /* 0: by the rules */
+    struct status_wait wait;
+    enum status_wait_verdict verdict;
 };
 
 /* --- text */
@@ -35,8 +38,8 @@ enum column { VM, DEVICE, RULE, STATE, SINCE, COLUMNS };
 
 struct table {
     size_t widths[COLUMNS];
-    bool colour, terminal;
-    bool rule_below; /* too wide for a terminal otherwise */
+    struct terminal terminal;    /* with a width: what explains a row is below it */
+    bool rule_below, name_below; /* too wide otherwise */
 };
 
 /* The texts of a row, which the caller frees. */
@@ -63,10 +66,13 @@ static char *command_status_vm_text(const struct status_vm *vm) {
     return cleaned;
 }
 
-static struct cells command_status_cells_of(const struct status_vm *vm,
+static struct cells command_status_cells_of(const struct table *table, const struct status_vm *vm,
                                             const struct status_row *row) {
     struct cells cells;
+    const char *name = table->name_below ? NULL : status_device_name(row);
     char *device = status_device_text(row), *rule = status_rule_text(row);
+    if (device && name)
+        memory_append(&device, " %s", name);
     char *since = row->since ? log_read_time_text(row->since) : NULL;
     cells.text[VM] = command_status_vm_text(vm);
     cells.text[DEVICE] = command_status_clean(device ? device : row->wanted);
@@ -92,45 +98,53 @@ static void command_status_widen(struct table *table, const struct cells *cells)
     }
 }
 
-static size_t command_status_terminal_width(void) {
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
 static const struct cells HEAD = {
     {(char *)"VM", (char *)"DEVICE", (char *)"RULE", (char *)"STATE", (char *)"SINCE"}};
 
-static struct table command_status_measure(const struct status *status) {
-    struct table table = {.colour = command_colour(stdout), .terminal = isatty(STDOUT_FILENO)};
+/* Sets the widths; returns whether the rows are too wide for the terminal. */
+static bool command_status_measure(struct table *table, const struct status *status) {
     size_t sum = 0;
-    command_status_widen(&table, &HEAD);
+    memset(table->widths, 0, sizeof table->widths);
+    command_status_widen(table, &HEAD);
     for (size_t i = 0; i < status->count; i++)
         for (size_t j = 0; j < status->vms[i].count; j++) {
-            struct cells cells = command_status_cells_of(&status->vms[i], &status->vms[i].rows[j]);
-            command_status_widen(&table, &cells);
+            struct cells cells =
+                command_status_cells_of(table, &status->vms[i], &status->vms[i].rows[j]);
+            command_status_widen(table, &cells);
             command_status_cells_finish(&cells);
         }
     for (size_t i = 0; i < COLUMNS; i++)
-        sum += table.widths[i] + 2;
-    table.rule_below = table.terminal && sum - 2 > command_status_terminal_width();
+        if (i != RULE || !table->rule_below)
+            sum += table->widths[i] + 2;
+    return table->terminal.width && sum - 2 > table->terminal.width;
+}
+
+/* On a narrow terminal the rule comes below the row, and then the device's name, too. */
+static struct table command_status_lay_out(const struct status *status) {
+    struct table table = {.terminal = terminal_of(stdout)};
+    table.rule_below = command_status_measure(&table, status);
+    if (table.rule_below && (table.name_below = command_status_measure(&table, status)))
+        command_status_measure(&table, status);
     return table;
 }
 
 static const char *command_status_colour_of(const struct status_row *row) {
     switch (row->state) {
     case STATE_ATTACHED:
-        return GREEN;
+    case STATE_DEFINED:
+        return TERMINAL_GREEN;
     case STATE_OFF:
         return "";
     case STATE_WAITING:
     case STATE_ATTACHING:
     case STATE_DETACHING:
     case STATE_PARKED:
-        return YELLOW;
+    case STATE_DETACHED:
+        return TERMINAL_YELLOW;
     case STATE_ABSENT:
-        return row->optional ? YELLOW : RED;
+        return row->optional ? TERMINAL_YELLOW : TERMINAL_RED;
     default:
-        return RED;
+        return TERMINAL_RED;
     }
 }
 
@@ -139,40 +153,41 @@ static void command_status_print_cells(const struct table *table, const struct c
                                        const char *colour, bool more) {
     for (size_t i = 0; i < COLUMNS; i++) {
         const char *text = cells->text[i];
-        bool painted = table->colour && *colour && (i == STATE || colour == BOLD);
+        bool painted =
+            table->terminal.colour && *colour && (i == STATE || !strcmp(colour, TERMINAL_BOLD));
         size_t used = text_width(text, strlen(text));
         if (i == RULE && table->rule_below)
             continue;
-        printf("%s%s%s", painted ? colour : "", text, painted ? PLAIN : "");
+        printf("%s%s%s", painted ? colour : "", text, painted ? TERMINAL_PLAIN : "");
         if (i + 1 < COLUMNS || more)
             printf("%*s", (int)(table->widths[i] - used + 2), "");
     }
 }
 
-static void command_status_print_below(const char *name, const char *text) {
-    if (!text)
-        return;
-    printf("    %s", name);
-    text_print_string(stdout, text);
-    putchar('\n');
+static void command_status_print_below(const struct table *table, const char *name,
+                                       const char *text) {
+    if (text)
+        terminal_print_line(stdout, table->terminal, 4, name, text);
 }
 
 static void command_status_print_row(const struct table *table, const struct status_vm *vm,
                                      const struct status_row *row) {
-    struct cells cells = command_status_cells_of(vm, row);
+    struct cells cells = command_status_cells_of(table, vm, row);
     command_status_print_cells(table, &cells, command_status_colour_of(row),
-                               !table->terminal && row->error);
-    if (!table->terminal && row->error) {
+                               !table->terminal.width && row->error);
+    if (!table->terminal.width && row->error) {
         text_print_string(stdout, row->error);
         fputs(row->hint ? "; hint: " : "", stdout);
         text_print_string(stdout, row->hint ? row->hint : "");
     }
     putchar('\n');
+    if (table->name_below)
+        command_status_print_below(table, "", status_device_name(row));
     if (table->rule_below && row->rule)
-        command_status_print_below("rule ", cells.text[RULE]);
-    if (table->terminal) {
-        command_status_print_below("", row->error);
-        command_status_print_below("hint: ", row->hint);
+        command_status_print_below(table, "rule ", cells.text[RULE]);
+    if (table->terminal.width) {
+        command_status_print_below(table, "", row->error);
+        command_status_print_below(table, terminal_hint(table->terminal), row->hint);
     }
     command_status_cells_finish(&cells);
 }
@@ -274,13 +289,60 @@ static void command_status_print_parked(const struct status_vm *vm) {
     free(time);
 }
 
+/* --- a start that a rule stopped */
+
+static void command_status_print_stop(const struct status_vm *vm, struct terminal terminal) {
+    const struct status_stop *stop = &vm->stop;
+    if (!stop->message)
+        return;
+    char *label = command_status_vm_text(vm), *text = NULL;
+    char *time = stop->time ? log_read_time_text(stop->time) : NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&text, &size);
+    fprintf(out, "VM %s: its start was stopped", label);
+    if (time)
+        fprintf(out, " at %s", time);
+    fputs(": ", out);
+    if (stop->device)
+        fprintf(out, "%s: ", stop->device);
+    text_print_string(out, stop->message);
+    if (stop->rule) {
+        fputs(" (", out);
+        text_print_string(out, stop->rule);
+        putc(')', out);
+    }
+    putc('\n', out);
+    if (stop->hint) {
+        fprintf(out, "    %s", terminal_hint(terminal));
+        text_print_string(out, stop->hint);
+        putc('\n', out);
+    }
+    terminal_wrap_stream(stdout, terminal, 6, out, &text);
+    free(label);
+    free(time);
+}
+
+static struct json_object *command_status_stop_json(const struct status_stop *stop) {
+    if (!stop->message)
+        return NULL;
+    struct json_object *object = text_json_object();
+    text_put_json(object, "time", stop->time);
+    text_put_json(object, "device", stop->device);
+    text_put_json(object, "rule", stop->rule);
+    text_put_json(object, "error", stop->message);
+    text_put_json(object, "hint", stop->hint);
+    return object;
+}
+
 /* --- text, all of it */
 
 static void command_status_print_nothing(const struct view *view, const struct status *status) {
     if (!view->vm && !view->line.domain_xml) {
         puts("No running VM has a device, and no rule wants one.");
-        for (size_t i = 0; i < status->count; i++)
+        for (size_t i = 0; i < status->count; i++) {
             command_status_print_parked(&status->vms[i]);
+            command_status_print_stop(&status->vms[i], terminal_of(stdout));
+        }
         return;
     }
     const struct status_vm *vm = &status->vms[0];
@@ -289,10 +351,11 @@ static void command_status_print_nothing(const struct view *view, const struct s
     puts(vm->running ? " has no device, and no rule wants one."
                      : " is not running, and no rule wants a device for it.");
     command_status_print_parked(vm);
+    command_status_print_stop(vm, terminal_of(stdout));
 }
 
 static void command_status_print_text(const struct view *view, const struct status *status) {
-    struct table table = command_status_measure(status);
+    struct table table = command_status_lay_out(status);
     if (view->note && !status->count) {
         command_status_show_all_calls(view, NULL);
         return;
@@ -301,17 +364,29 @@ static void command_status_print_text(const struct view *view, const struct stat
         command_status_print_nothing(view, status);
         return;
     }
-    command_status_print_cells(&table, &HEAD, BOLD, !table.terminal);
-    puts(table.terminal ? "" : "LAST ERROR");
+    command_status_print_cells(&table, &HEAD, TERMINAL_BOLD, !table.terminal.width);
+    puts(table.terminal.width ? "" : "LAST ERROR");
     for (size_t i = 0; i < status->count; i++)
         for (size_t j = 0; j < status->vms[i].count; j++)
             command_status_print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
     for (size_t i = 0; i < status->count; i++) {
         const struct domain *domain = status->vms[i].domain;
         command_status_print_parked(&status->vms[i]);
+        command_status_print_stop(&status->vms[i], table.terminal);
         if (status->vms[i].running)
             command_status_show_calls(view, domain_key(domain), domain_label(domain), domain, NULL);
     }
+}
+
+/* A device may be missing for that reason. */
+static void command_status_print_disabled(const struct view *view) {
+    char *disabled = ruleset_disabled(ruleset_directory(view->line.rules));
+    if (disabled) {
+        fputs("Disabled rule files: ", stdout);
+        text_print_string(stdout, disabled);
+        putchar('\n');
+    }
+    free(disabled);
 }
 
 /* --- JSON */
@@ -370,6 +445,7 @@ static struct json_object *command_status_vm_json(const struct view *view,
     text_json_add(object, "running", text_json_boolean(vm->running));
     text_json_add(object, "parked", text_json_boolean(vm->vm_state.parked_since != NULL));
     text_put_json(object, "parked_since", vm->vm_state.parked_since);
+    text_json_add(object, "stopped", command_status_stop_json(&vm->stop));
     text_json_add(object, "devices", rows);
     if (vm->running)
         command_status_show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);
@@ -400,17 +476,8 @@ static int command_status_load_domain(struct view *view) {
 }
 
 static int command_status_unknown_vm(const struct view *view) {
-    struct suggestion suggestion = {.word = view->vm};
-    for (size_t i = 0; i < view->vms.count; i++) {
-        suggest(&suggestion, view->vms.list[i].name);
-        if (view->vms.list[i].title)
-            suggest(&suggestion, view->vms.list[i].title);
-    }
-    char *message = memory_printf("libvirt has no VM '%s'", view->vm);
-    char *hint = suggestion.best ? memory_printf("did you mean '%s'?", suggestion.best)
-                                 : memory_strdup("see 'virsh list --all --title'");
-    int status = command_fail(message, hint);
-    free(message);
+    char *hint = vm_names_hint(view->vm, view->vms.list, view->vms.count);
+    int status = command_failf(hint, VM_NAMES_UNKNOWN, view->vm);
     free(hint);
     return status;
 }
@@ -456,6 +523,7 @@ static int command_status_load_vms(struct view *view) {
         command_status_go_on_without(view, &error);
     } else {
         view->libvirt_version = virt_version(virt);
+        command_complete_vms(&view->vms, view->line.sysroot ? view->line.sysroot : "", &view->note);
         if (view->vm)
             status = command_status_find_vm(view);
     }
@@ -475,10 +543,8 @@ static void command_status_report_ignored(const struct status *status) {
     }
 }
 
-static int command_status_show(struct view *view) {
-    struct status status;
-    command_load_rules(&view->line, &view->rules);
-    status_init(&status,
+static void command_status_make(const struct view *view, struct status *status) {
+    status_init(status,
                 &(struct status_request){
                     .program = &view->rules.program,
                     .host = &view->host,
@@ -486,7 +552,13 @@ static int command_status_show(struct view *view) {
                     .domain_count = view->vms.count,
                     .vm = view->line.domain_xml && !view->vm ? view->vms.list[0].name : view->vm,
                     .state = log_write_state_directory(view->line.state),
+                    .partial = view->rules.have_errors,
                     .libvirt_version = view->libvirt_version});
+}
+
+static int command_status_show(struct view *view) {
+    struct status status;
+    command_status_make(view, &status);
     command_status_report_ignored(&status);
     if (view->line.json)
         command_status_print_json(view, &status);
@@ -494,22 +566,111 @@ static int command_status_show(struct view *view) {
         command_status_print_text(view, &status);
     if (!view->line.json && view->rules.have_errors)
         puts("Rule files with an error were left out.");
+    if (!view->line.json)
+        command_status_print_disabled(view);
     bool problem = view->note || view->rules.have_errors || status_problems(&status) > 0;
     status_finish(&status);
-    command_finish_rules(&view->rules);
     return problem ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static int command_status_load_and_show(struct view *view) {
+/* Reads VMs and host, and does the work with them. */
+static int command_status_read(struct view *view, int (*work)(struct view *view)) {
     int status = command_status_load_vms(view);
     if (status == EXIT_FINE &&
         (status = command_load_host(&view->line, &view->host)) == EXIT_FINE) {
-        status = command_status_show(view);
+        status = work(view);
         host_finish(&view->host);
     }
     domain_list_finish(&view->vms);
     free(view->note);
+    view->note = NULL;
     return status;
+}
+
+/* --- --wait */
+
+static size_t command_status_count_wanted(const struct status_vm *vm) {
+    size_t count = 0;
+    for (size_t i = 0; i < vm->count; i++)
+        count += vm->rows[i].rule && vm->rows[i].state == STATE_ATTACHED;
+    return count;
+}
+
+static int command_status_report_wait(const struct view *view, const struct status *status) {
+    const struct status_vm *vm = &status->vms[0];
+    char *label = command_status_vm_text(vm);
+    size_t count = command_status_count_wanted(vm);
+    int result = EXIT_FINE;
+    if (view->line.json)
+        command_status_print_json(view, status);
+    if (view->verdict != STATUS_WAIT_DONE)
+        result = command_failf(view->wait.hint, "VM %s: %s", label, view->wait.message);
+    else if (!view->line.json && !count)
+        printf("no rule wants a device for VM %s\n", label);
+    else if (!view->line.json)
+        printf("VM %s has all that its rules want: %zu device%s\n", label, count,
+               count == 1 ? "" : "s");
+    free(label);
+    return result;
+}
+
+static int command_status_judge(struct view *view) {
+    struct status status;
+    int result = EXIT_FINE;
+    command_status_make(view, &status);
+    view->verdict = status_wait_judge(&view->wait, &status.vms[0]);
+    if (view->verdict != STATUS_WAIT_ON)
+        result = command_status_report_wait(view, &status);
+    status_finish(&status);
+    return result;
+}
+
+/* Without libvirt nobody can tell. */
+static int command_status_look(struct view *view) {
+    return view->note ? EXIT_PROBLEM : command_status_judge(view);
+}
+
+static int command_status_wait(struct view *view) {
+    const char *vm = view->vm;
+    int result = EXIT_FINE;
+    status_wait_open(&view->wait, log_write_state_directory(view->line.state),
+                     view->line.sysroot ? view->line.sysroot : "", view->wait_ms);
+    do {
+        if (view->verdict == STATUS_WAIT_ON && view->is_waiting)
+            status_wait_sleep(&view->wait);
+        view->is_waiting = true;
+        view->verdict = STATUS_WAIT_NEVER;
+        view->vm = vm;
+        status_wait_watch(&view->wait);
+        result = command_status_read(view, command_status_look);
+    } while (result == EXIT_FINE && view->verdict == STATUS_WAIT_ON);
+    if (view->rules.have_errors && result == EXIT_FINE)
+        result = EXIT_PROBLEM;
+    status_wait_close(&view->wait);
+    return result;
+}
+
+/* --- the command line */
+
+static int command_status_read_options(struct view *view, const struct command *command) {
+    const struct command_line *line = &view->line;
+    if (line->word_count > (view->waits ? 2 : 1))
+        return command_too_many_vms(line, 0);
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
+    view->vm = line->words[0];
+    if (view->waits && !view->vm)
+        return command_usage(command, "give the VM to wait for, and for how long at most: "
+                                      "virt-rules status --wait frigate 2m");
+    if (view->waits && line->domain_xml)
+        return command_usage(command, "--wait asks libvirt about the VM: leave out --domain-xml");
+    const char *time = view->waits ? line->words[1] : NULL;
+    if (time && (!value_read_duration(&view->wait_ms, time) || !view->wait_ms))
+        return command_usage(command,
+                             "'%s' is not a duration: write a whole number and its unit, 500ms, "
+                             "30s or 2m",
+                             time);
+    return EXIT_FINE;
 }
 
 static int command_status_run(const struct command *command, int argc, char **argv) {
@@ -517,26 +678,36 @@ static int command_status_run(const struct command *command, int argc, char **ar
     int status;
     if (!command_parse(&view.line, command, argc, argv, &status))
         return status;
-    if (view.line.word_count > 1)
-        return command_usage(command,
-                             "too many arguments: give one VM (in quotes if its name has a space)");
-    if (command_has_empty_word(&view.line))
-        return EXIT_USAGE;
-    view.vm = view.line.words[0];
-    return command_status_load_and_show(&view);
+    if ((status = command_status_read_options(&view, command)) != EXIT_FINE)
+        return status;
+    command_load_rules(&view.line, &view.rules);
+    status =
+        view.waits ? command_status_wait(&view) : command_status_read(&view, command_status_show);
+    command_finish_rules(&view.rules);
+    return status;
 }
 
 static const struct command_option command_status_options[] = {
-    OPTION_RULES, OPTION_STATE, OPTION_SYSROOT, OPTION_DOMAIN_XML, OPTION_JSON, {0},
+    {.name = "wait",
+     .help = "wait until the VM has all that its rules want, or it is certain that it will not; "
+             "DURATION: at most so long",
+     .field = offsetof(struct view, waits)},
+    OPTION_RULES,
+    OPTION_STATE,
+    OPTION_SYSROOT,
+    OPTION_DOMAIN_XML,
+    OPTION_JSON,
+    {0},
 };
 
 const struct command command_status_row = {
     .name = "status",
-    .operands = "[VM]",
+    .operands = "[VM [DURATION]]",
     .summary = "Show which VM has which device now, and which devices are missing.",
     .notes = "VM is a name, title or UUID. Without it: all running VMs, and others that a rule\n"
              "names. libvirt is asked for VMs unless --domain-xml is given.\n"
-             "Exit 1: a running VM lacks a device that a rule wants without 'optional'.\n",
+             "Exit 1: a running VM lacks a device that a rule wants without 'optional'; with\n"
+             "--wait also if the VM is not running.\n",
     .options = command_status_options,
     .run = command_status_run,
 };

@@ -44,8 +44,8 @@ static int command_unpark_apply(const struct park *park, struct json_object *col
     if (apply_init(&apply, &apply_request, &error) < 0) {
         command_fail(error.failure.message, error.failure.hint);
     } else {
-        int good = dry_run ? apply_show(&apply, !collect && command_colour(stdout), &failure)
-                           : apply_execute(&apply);
+        int good =
+            dry_run ? apply_show(&apply, terminal_of(stdout), &failure) : apply_execute(&apply);
         if (good < 0)
             command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
         status = good > 0 ? EXIT_FINE : EXIT_PROBLEM;
@@ -59,9 +59,13 @@ static int command_unpark_apply(const struct park *park, struct json_object *col
 static int command_unpark_say_not_parked(const struct park *park, bool json) {
     if (json)
         return EXIT_FINE;
-    fputs("VM '", stdout);
-    text_print_string(stdout, domain_label(&park->vm.domain));
-    fputs("' is not parked; 'virt-rules apply' applies the rules to running VMs\n", stdout);
+    char *text;
+    size_t size;
+    FILE *out = memory_stream(&text, &size);
+    fputs("VM '", out);
+    text_print_string(out, domain_label(&park->vm.domain));
+    fputs("' is not parked; 'virt-rules apply' applies the rules to running VMs\n", out);
+    terminal_wrap_stream(stdout, terminal_of(stdout), 4, out, &text);
     return EXIT_FINE;
 }
 

@@ -66,6 +66,15 @@ _virt_rules_files() {
     compopt -o filenames 2>/dev/null
 }
 
+# ENDING: the names of the files in the rules directory that end so, without '.rules'.
+_virt_rules_names() {
+    local directory file
+    directory=${VIRT_RULES_DIR:-$(_virt_rules_ask help | sed -n 's|/\*\.rules\.$||p')}
+    for file in "$directory"/*"$1"; do
+        [ ! -f "$file" ] || printf '%s\n' "$(basename "$file" "$1")"
+    done
+}
+
 # WHAT CURRENT: completes an argument; WHAT is its name in the help.
 _virt_rules_word() {
     case $1 in
@@ -85,6 +94,14 @@ _virt_rules_word() {
     ACTION) _virt_rules_reply "$2" <<<$'add\nremove' ;;
     DIR) _virt_rules_files "$2" '' ;;
     RULES) _virt_rules_files "$2" '*.rules' ;;
+    ENABLED)
+        _virt_rules_reply "$2" < <(_virt_rules_names .rules)
+        _virt_rules_files "$2" '*.rules'
+        ;;
+    DISABLED)
+        _virt_rules_reply "$2" < <(_virt_rules_names .rules.disabled)
+        _virt_rules_files "$2" '*.rules.disabled'
+        ;;
     FILE) _virt_rules_files "$2" '*' ;;
     esac
 }
@@ -92,12 +109,14 @@ _virt_rules_word() {
 # The name of operand number $2 of command $1.
 _virt_rules_operand() {
     case $1:$2 in
-    plan:1 | explain:1 | status:1 | log:1 | detach:1 | park:1 | unpark:1 | run:1) echo VM ;;
+    add:1 | plan:1 | explain:1 | status:1 | log:1 | detach:1 | park:1 | unpark:1 | run:1) echo VM ;;
     plan:2 | explain:2 | run:2) echo EVENT ;;
     apply:*) echo VM ;;
-    plan:3 | explain:3 | plug:2 | detach:2) echo DEVICE ;;
+    add:2 | plan:3 | explain:3 | plug:2 | detach:2) echo DEVICE ;;
     plug:1) echo ACTION ;;
     check:* | fmt:*) echo RULES ;;
+    disable:1) echo ENABLED ;;
+    enable:1) echo DISABLED ;;
     help:1) echo COMMAND ;;
     esac
 }

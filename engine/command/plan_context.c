@@ -6,8 +6,10 @@
 #include "engine/libvirt/virt.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
+#include "engine/model/vm_names.h"
 #include "engine/state/log_write.h"
 #include "engine/state/vm_state.h"
+#include "lexer/text.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -59,17 +61,75 @@ static int plan_context_known_by_name(struct plan_context *context) {
     return EXIT_FINE;
 }
 
+/* At `defined` the definition counts, also of a VM that runs: it is changed when that has stopped.
+ */
+static bool plan_context_wants_definition(const struct plan_context *context) {
+    return context->event.name == EVENT_DEFINED;
+}
+
+/* Puts the definition in the place of what the VM has now. */
+static void plan_context_set_definition(struct plan_context *context, struct domain *definition) {
+    if (context->domain.id >= 0)
+        fprintf(stderr,
+                "virt-rules: VM '%s' is running: this is for its definition, which is changed when "
+                "the VM has stopped\n",
+                domain_label(&context->domain));
+    domain_finish(&context->domain);
+    context->domain = *definition;
+}
+
+static int plan_context_ask_definition(struct plan_context *context, struct virt *virt) {
+    struct virt_definition xml = {0};
+    struct virt_error error;
+    struct domain definition;
+    const char *label = domain_label(&context->domain);
+    int status = EXIT_FINE;
+    if (virt->ops->definition(virt, domain_key(&context->domain), &xml, &error) < 0)
+        status = command_fail(error.failure.message, error.failure.hint);
+    else if (!xml.is_persistent)
+        status = command_failf("'virsh define' makes it persistent; or use 'started', which needs "
+                               "no definition",
+                               "VM '%s' is transient: it has no definition", label);
+    else
+        status = plan_context_parse_xml(&definition, label, xml.xml, strlen(xml.xml));
+    if (status == EXIT_FINE && xml.is_saved && !xml.is_running)
+        fprintf(stderr,
+                "virt-rules: the memory of VM '%s' is saved ('virsh managedsave'): its definition "
+                "is changed when it was started and has stopped again, or after 'virsh "
+                "managedsave-remove'\n",
+                label);
+    if (status == EXIT_FINE)
+        plan_context_set_definition(context, &definition);
+    virt_definition_finish(&xml);
+    return status;
+}
+
+/* From libvirt's file of it; a VM whose definition is not there has only its status file. */
+static void plan_context_read_definition(struct plan_context *context, const char *root) {
+    struct domain_list defined;
+    struct domain definition;
+    domain_list_defined_in(&defined, root);
+    if (domain_list_take(&defined, domain_key(&context->domain), &definition))
+        plan_context_set_definition(context, &definition);
+    else
+        fprintf(stderr,
+                "virt-rules: no definition of VM '%s' can be read in %s/etc/libvirt/qemu: using "
+                "what the running VM has\n",
+                domain_label(&context->domain), root);
+    domain_list_finish(&defined);
+}
+
 /* Without libvirt, its status files still show the running VMs. */
 static int plan_context_go_on_without(struct plan_context *context,
                                       const struct virt_error *error) {
     domain_list_running_in(&context->others, "", NULL);
     bool found = domain_list_take(&context->others, context->vm, &context->domain);
-    fprintf(stderr, "virt-rules: libvirt does not answer; %s '%s': %s\n",
-            found ? "using its status file of VM" : "nothing is known of the VM but the name",
-            context->vm, virt_error_reason(error));
-    if (*error->failure.hint)
-        fprintf(stderr, "  hint: %s\n", error->failure.hint);
+    command_failf(error->failure.hint, "libvirt does not answer; %s '%s': %s",
+                  found ? "using its status file of VM" : "nothing is known of the VM but the name",
+                  context->vm, virt_error_reason(error));
     context->note = command_libvirt_note(error);
+    if (found && plan_context_wants_definition(context))
+        plan_context_read_definition(context, "");
     return found ? EXIT_FINE : plan_context_known_by_name(context);
 }
 
@@ -82,20 +142,38 @@ static int plan_context_ask_libvirt(struct plan_context *context, struct virt *v
                    : command_fail(error.failure.message, error.failure.hint);
     int status = plan_context_parse_xml(&context->domain, context->vm, xml, strlen(xml));
     free(xml);
-    if (status == EXIT_FINE)
-        context->libvirt_version = virt_version(virt);
-    if (status == EXIT_FINE &&
-        domain_list_running(&context->others, virt, context->domain.uuid, &error) < 0) {
+    if (status == EXIT_FINE && plan_context_wants_definition(context) &&
+        (status = plan_context_ask_definition(context, virt)) != EXIT_FINE)
+        domain_finish(&context->domain);
+    if (status != EXIT_FINE)
+        return status;
+    context->libvirt_version = virt_version(virt);
+    if (domain_list_running(&context->others, virt, context->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: cannot tell which devices other VMs hold: %s\n",
                 error.failure.message);
         context->note = command_libvirt_note(&error);
         domain_list_running_in(&context->others, "", &context->domain);
-    } else if (status == EXIT_FINE && domain_list_all(&context->vms, virt, &error) < 0) {
+    } else if (domain_list_all(&context->vms, virt, &error) < 0) {
         fprintf(stderr, "virt-rules: cannot tell the names of other VMs: %s\n",
                 error.failure.message);
         context->note = command_libvirt_note(&error);
+    } else {
+        command_complete_vms(&context->others, "", &context->note);
+        command_complete_vms(&context->vms, "", NULL);
     }
-    return status;
+    return EXIT_FINE;
+}
+
+/* A copy of a host need not have the VM, whose name may be wrong nevertheless. */
+static void plan_context_suggest_vm(const struct plan_context *context) {
+    if (!context->vms.count)
+        return;
+    char *message =
+        memory_printf(VM_NAMES_UNKNOWN " there, so only its name is known", context->vm);
+    char *hint = vm_names_hint(context->vm, context->vms.list, context->vms.count);
+    command_fail(message, hint); /* only said */
+    free(message);
+    free(hint);
 }
 
 /* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
@@ -106,8 +184,10 @@ static int plan_context_vms_from_tree_of(struct plan_context *context) {
     if (second)
         return command_two_vms(context->vm, first, second);
     domain_list_running_in(&context->others, context->line->sysroot, NULL);
-    if (index == vms->count)
+    if (index == vms->count) {
+        plan_context_suggest_vm(context);
         return plan_context_known_by_name(context);
+    }
     if (!domain_list_take(&context->others, domain_key(&vms->list[index]), &context->domain)) {
         struct domain_list again;
         domain_list_all_in(&again, context->line->sysroot);
@@ -115,6 +195,8 @@ static int plan_context_vms_from_tree_of(struct plan_context *context) {
                          domain_key(&vms->list[index]), &context->domain);
         again.count--;
         domain_list_finish(&again);
+    } else if (plan_context_wants_definition(context)) {
+        plan_context_read_definition(context, context->line->sysroot);
     }
     return EXIT_FINE;
 }
@@ -125,6 +207,11 @@ static int plan_context_vms_from_files(struct plan_context *context) {
     if (!context->line->domain_xml)
         return plan_context_vms_from_tree_of(context);
     int status = plan_context_read_domain(context->line, &context->domain, context->vm);
+    if (status == EXIT_FINE && plan_context_wants_definition(context) && context->domain.id >= 0)
+        fprintf(stderr,
+                "virt-rules: %s is of a running VM: 'virsh dumpxml --inactive %s' prints its "
+                "definition\n",
+                context->line->domain_xml, context->domain.name);
     if (status == EXIT_FINE && context->line->sysroot)
         domain_list_running_in(&context->others, context->line->sysroot, &context->domain);
     return status;
@@ -144,34 +231,62 @@ static int plan_context_find_vms(struct plan_context *context) {
     return plan_context_go_on_without(context, &error);
 }
 
+/* "virt-rules plan Home Assistant started" */
+static int plan_context_unquoted_name(const struct command_line *line, int count) {
+    char *quoted = command_quoted_line(line, count);
+    int status = command_usage(line->command,
+                               "'%s' is not an event; a name that has a space needs quotes: %s",
+                               line->words[1], quoted);
+    free(quoted);
+    return status;
+}
+
 static int plan_context_unknown_event(const struct plan_context *context) {
+    const struct command_line *line = context->line;
+    for (int i = 2; i < line->word_count; i++)
+        if (scanner_event_from_text(line->words[i]) != EVENT_COUNT)
+            return plan_context_unquoted_name(line, i);
+
     struct suggestion suggestion = {.word = context->event_word};
     /* From the last on, as in the parser: 'started' is more common than 'start'. */
-    for (enum event_name event = EVENT_COUNT; event-- > 0;)
+    for (enum event_name event = EVENT_BOOT; event-- > 0;)
         suggest(&suggestion, scanner_event_text(event));
     if (suggestion.best)
         return command_usage(context->line->command, "unknown event '%s'; did you mean '%s'?",
                              context->event_word, suggestion.best);
-    return command_usage(context->line->command,
-                         "unknown event '%s'; the events are prepare, start, "
-                         "started, stopped, release, migrate, restore, "
-                         "reconnect, plugged, unplugged and freed",
-                         context->event_word);
+    char *names = memory_strdup(""), *vm = command_join(line->words, 2);
+    for (enum event_name event = 0; event < EVENT_BOOT; event++)
+        text_list(&names, event + 1 == EVENT_BOOT, " and ", "%s", scanner_event_text(event));
+    int status = command_usage(line->command,
+                               "unknown event '%s'; the events are %s; a VM's name that has a "
+                               "space needs quotes: \"%s\"",
+                               context->event_word, names, vm);
+    free(names);
+    free(vm);
+    return status;
 }
 
 static int plan_context_name_event(struct plan_context *context) {
     context->event.name = scanner_event_from_text(context->event_word);
     context->event.domain = &context->domain;
+    if (context->event.name == EVENT_BOOT)
+        return command_usage(context->line->command,
+                             "'%s' is an event of the host, not of a VM; 'virt-rules boot "
+                             "--dry-run' shows what is done",
+                             context->event_word);
     return context->event.name == EVENT_COUNT ? plan_context_unknown_event(context) : EXIT_FINE;
 }
 
-/* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").
- */
-static bool plan_context_is_called(const struct device *device, const char *text) {
-    char address[64], id[16];
-    snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
-    return !strcmp(device->address, text) || !strcasecmp(id, text) ||
+bool plan_context_is_at(const struct device *device, const char *text) {
+    char address[64];
+    return !strcmp(device->address, text) ||
            (address_normalise(text, address, sizeof address) && !strcmp(device->address, address));
+}
+
+bool plan_context_is_called(const struct device *device, const char *text) {
+    char id[16];
+    snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+    return plan_context_is_at(device, text) || !strcasecmp(id, text);
 }
 
 static void plan_context_find_devices(struct plan_context *context) {
@@ -249,22 +364,44 @@ static bool plan_context_is_parked(const struct plan_context *context) {
     return vm_state_is_parked(log_write_state_directory(NULL), domain_key(domain), &start);
 }
 
-bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
-    *status = EXIT_USAGE;
-    *context = (struct plan_context){.line = line};
-    if (line->word_count < 2)
-        command_usage(line->command, "give a VM and an event");
-    else if (line->word_count > 3)
-        command_usage(line->command, "too many arguments: give one VM (in quotes if its name has a "
-                                     "space), one event and one device");
-    else
-        *status = command_has_empty_word(line) ? EXIT_USAGE : EXIT_FINE;
-    if (*status != EXIT_FINE)
-        return false;
+/* VM [EVENT] [DEVICE]: without an event the VM has just started. */
+static int plan_context_take_words(struct plan_context *context) {
+    static const char STARTED[] = "started";
+    const struct command_line *line = context->line;
+    char address[64];
+    struct device_id id;
+    if (!line->word_count)
+        return command_usage(line->command, "give a VM; without an event it is 'started'");
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
     context->vm = line->words[0];
-    context->event_word = line->words[1];
-    context->device_word = line->words[2];
-    *status = plan_context_name_event(context);
+    context->event_word = line->word_count > 1 ? line->words[1] : STARTED;
+    bool is_device =
+        line->word_count == 2 && (device_id_parse(line->words[1], &id) ||
+                                  address_normalise(line->words[1], address, sizeof address));
+    if (is_device) {
+        context->event_word = STARTED;
+        context->device_word = line->words[1];
+    } else if (line->word_count > 2) {
+        context->device_word = line->words[2];
+    }
+    int status = plan_context_name_event(context);
+    if (status == EXIT_FINE && line->word_count > 3)
+        status = command_usage(line->command,
+                               "too many arguments: give one VM, one event and one device");
+    return status;
+}
+
+bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
+    return plan_context_init_with(context, line, command_load_rules, status);
+}
+
+bool plan_context_init_with(struct plan_context *context, const struct command_line *line,
+                            void (*load)(const struct command_line *line,
+                                         struct command_rules *rules),
+                            int *status) {
+    *context = (struct plan_context){.line = line};
+    *status = plan_context_take_words(context);
     if (*status == EXIT_FINE)
         *status = plan_context_find_vms(context);
     if (*status == EXIT_FINE && (*status = command_load_host(line, &context->host)) != EXIT_FINE) {
@@ -276,7 +413,7 @@ bool plan_context_init(struct plan_context *context, const struct command_line *
         domain_list_finish(&context->vms);
         return false;
     }
-    command_load_rules(line, &context->rules);
+    load(line, &context->rules);
     plan_context_name_vms(context);
     *status = plan_context_name_device(context);
     if (*status != EXIT_FINE) {

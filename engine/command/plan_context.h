@@ -10,7 +10,7 @@
 #include "engine/plan/plan.h"
 
 struct plan_context {
-    const struct command_line *line; /* VM EVENT [DEVICE], and the options */
+    const struct command_line *line; /* VM [EVENT] [DEVICE], and the options */
     const char *vm, *event_word;     /* as typed */
     const char *device_word;         /* as typed; NULL: no device was named */
     struct domain domain;
@@ -32,7 +32,19 @@ struct plan_context {
  * Returns false with the exit code in `*status` after saying why; then there is nothing to finish.
  */
 bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status);
+/* The same, with the rules that `load` puts there. */
+bool plan_context_init_with(struct plan_context *context, const struct command_line *line,
+                            void (*load)(const struct command_line *line,
+                                         struct command_rules *rules),
+                            int *status);
 void plan_context_finish(struct plan_context *context);
+
+/* Its address ("03:00.0") or USB port ("1-1.4"), which no two devices have. */
+bool plan_context_is_at(const struct device *device, const char *text);
+
+/* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").
+ */
+bool plan_context_is_called(const struct device *device, const char *text);
 
 /* The VM in the file that --domain-xml names, which must be called `vm` unless that is NULL.
  * Returns EXIT_FINE, or the exit code after saying why. */

@@ -2,6 +2,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/state/log_write.h"
+#include "lexer/terminal.h"
 #include "lexer/text.h"
 
 #include <errno.h>
@@ -20,10 +21,14 @@ static const struct {
     doctor_check *run;
 } checks[] = {
     {"user", doctor_setup_user},
+    {"kernel", doctor_kernel_version},
     {"iommu", doctor_kernel_iommu},
     {"vfio-pci", doctor_kernel_vfio_pci},
     {"groups", doctor_kernel_groups},
     {"remapping", doctor_kernel_remapping},
+    {"conf", doctor_places_conf},
+    {"library", doctor_places_library},
+    {"socket", doctor_places_socket},
     {"libvirt", doctor_rules_libvirt},
     {"hook", doctor_hook_installed},
     {"engine", doctor_hook_engine},
@@ -36,7 +41,9 @@ static const struct {
     {"vms", doctor_rules_vms},
     {"files", doctor_rules_files},
     {"ports", doctor_rules_ports},
+    {"bars", doctor_rules_bars},
     {"plugged", doctor_setup_plugged},
+    {"boot", doctor_setup_boot},
     {"parked", doctor_setup_parked},
     {"idle-d3", doctor_kernel_idle_d3},
     {"devices", doctor_rules_devices},
@@ -63,6 +70,13 @@ void doctor_ok(struct doctor_findings *findings, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     doctor_add(findings, DOCTOR_OK, format, arguments);
+    va_end(arguments);
+}
+
+void doctor_unknown(struct doctor_findings *findings, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    doctor_add(findings, DOCTOR_UNKNOWN, format, arguments);
     va_end(arguments);
 }
 
@@ -110,29 +124,66 @@ size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor
 static const struct {
     const char *word, *colour;
 } states[] = {
-    [DOCTOR_OK] = {"ok", "\033[32m"},
-    [DOCTOR_WARNING] = {"warning", "\033[33m"},
-    [DOCTOR_FAILED] = {"failed", "\033[31m"},
+    [DOCTOR_OK] = {"ok", TERMINAL_GREEN},
+    [DOCTOR_UNKNOWN] = {"unknown", TERMINAL_CYAN},
+    [DOCTOR_WARNING] = {"warning", TERMINAL_YELLOW},
+    [DOCTOR_FAILED] = {"failed", TERMINAL_RED},
 };
 
-static void doctor_print_finding(const struct doctor_finding *finding, FILE *out, bool colour) {
+enum { MESSAGE_INDENT = 23, HINT_INDENT = 9 };
+
+static void doctor_print_finding(const struct doctor_finding *finding, FILE *out,
+                                 struct terminal terminal) {
     const char *word = states[finding->state].word;
-    fprintf(out, "%s%s%s%*s %-13s ", colour ? states[finding->state].colour : "", word,
-            colour ? "\033[0m" : "", (int)(8 - strlen(word)), "", finding->name);
-    text_print_string(out, finding->message);
-    if (finding->hint) {
-        fputs("\n         hint: ", out);
-        text_print_string(out, finding->hint);
-    }
-    putc('\n', out);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = memory_stream(&text, &size);
+    fprintf(stream, "%s%s%s%*s %-13s ", terminal_paint(terminal, states[finding->state].colour),
+            word, terminal_paint(terminal, TERMINAL_PLAIN), (int)(8 - strlen(word)), "",
+            finding->name);
+    text_print_string(stream, finding->message);
+    putc('\n', stream);
+    terminal_wrap_stream(out, terminal, MESSAGE_INDENT, stream, &text);
+    if (finding->hint)
+        terminal_print_line(out, terminal, HINT_INDENT, terminal_hint(terminal), finding->hint);
 }
 
-void doctor_findings_print(const struct doctor_findings *findings, FILE *out, bool colour) {
-    size_t warnings = doctor_findings_count(findings, DOCTOR_WARNING);
+static void doctor_print_state(const struct doctor_findings *findings, enum doctor_state state,
+                               FILE *out, struct terminal terminal) {
     for (size_t i = 0; i < findings->count; i++)
-        doctor_print_finding(&findings->list[i], out, colour);
-    fprintf(out, "%zu ok, %zu warning%s, %zu failed\n", doctor_findings_count(findings, DOCTOR_OK),
-            warnings, warnings == 1 ? "" : "s", doctor_findings_count(findings, DOCTOR_FAILED));
+        if (findings->list[i].state == state)
+            doctor_print_finding(&findings->list[i], out, terminal);
+}
+
+static void doctor_print_fine(const struct doctor_findings *findings, FILE *out,
+                              struct terminal terminal) {
+    size_t fine = doctor_findings_count(findings, DOCTOR_OK);
+    size_t unknown = doctor_findings_count(findings, DOCTOR_UNKNOWN);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = memory_stream(&text, &size);
+    fprintf(stream, "%zu check%s fine", fine, fine == 1 ? " is" : "s are");
+    if (unknown)
+        fprintf(stream, ", and of %zu it is not known", unknown);
+    fputs(" (virt-rules doctor --all shows them)\n", stream);
+    terminal_wrap_stream(out, terminal, 0, stream, &text);
+}
+
+void doctor_findings_print(const struct doctor_findings *findings, FILE *out,
+                           struct terminal terminal, bool all) {
+    size_t warnings = doctor_findings_count(findings, DOCTOR_WARNING);
+    doctor_print_state(findings, DOCTOR_FAILED, out, terminal);
+    doctor_print_state(findings, DOCTOR_WARNING, out, terminal);
+    if (!all) {
+        doctor_print_fine(findings, out, terminal);
+        return;
+    }
+    doctor_print_state(findings, DOCTOR_UNKNOWN, out, terminal);
+    doctor_print_state(findings, DOCTOR_OK, out, terminal);
+    fprintf(out, "%zu ok, %zu unknown, %zu warning%s, %zu failed\n",
+            doctor_findings_count(findings, DOCTOR_OK),
+            doctor_findings_count(findings, DOCTOR_UNKNOWN), warnings, warnings == 1 ? "" : "s",
+            doctor_findings_count(findings, DOCTOR_FAILED));
 }
 
 struct json_object *doctor_findings_json(const struct doctor_findings *findings) {
@@ -164,18 +215,18 @@ bool doctor_wants_usb_only(const struct doctor *doctor) {
     return doctor_wants_bus(doctor, BUS_USB) && !doctor_wants_bus(doctor, BUS_PCI);
 }
 
-bool doctor_wants_no_iommu(const struct doctor *doctor) {
-    bool attaches = false;
+enum doctor_need doctor_needs_iommu(const struct doctor *doctor) {
+    enum doctor_need need = DOCTOR_NO_ATTACH;
     for (size_t i = 0; i < doctor->program->rule_count; i++)
         for (const struct action *action = doctor->program->rules[i]->actions; action;
              action = action->next) {
             if (action->verb != VERB_ATTACH)
                 continue;
-            attaches = true;
             if (backend_type(action->backend)->needs_iommu)
-                return false;
+                return DOCTOR_NEEDS;
+            need = DOCTOR_NEEDS_NOT;
         }
-    return attaches;
+    return need;
 }
 
 /* The path when that file is it; else NULL. */

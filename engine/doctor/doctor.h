@@ -1,6 +1,6 @@
 /*
  * Whether a host is ready for its rules: checks that read and change nothing. A problem has a hint
- * what to do. What cannot be known is reported as unknown, and is not a failure. A new check is a
+ * what to do. What cannot be known is reported so, and is not a failure. A new check is a
  * row of the table in doctor.c, a function in the file of its subject, its declaration below, and
  * an item under `doctor` in virt-rules(1).
  */
@@ -12,10 +12,13 @@
 #include "engine/libvirt/libvirt_answer.h"
 #include "engine/model/domain.h"
 #include "engine/rules/program.h"
+#include "engine/system/layout.h"
+#include "lexer/terminal.h"
 
 #include <stdio.h>
 
-enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_FAILED };
+/* DOCTOR_UNKNOWN: nobody can say, which is not a failure. */
+enum doctor_state { DOCTOR_OK, DOCTOR_UNKNOWN, DOCTOR_WARNING, DOCTOR_FAILED };
 
 /* What one check found: one line. */
 struct doctor_finding {
@@ -51,7 +54,8 @@ struct doctor {
     const char *host_error;
     struct ruleset *ruleset; /* loaded, not yet checked against the host */
     const struct program *program;
-    const char *rules, *state; /* the directories */
+    const struct layout *layout; /* where the files of this installation are */
+    const char *rules, *state;   /* its directories */
     struct doctor_state_facts facts;
     struct libvirt_answer libvirt;
     bool is_root;
@@ -65,7 +69,10 @@ void doctor_examine(struct doctor *doctor, struct doctor_findings *findings);
 void doctor_findings_finish(struct doctor_findings *findings);
 size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor_state state);
 
-void doctor_findings_print(const struct doctor_findings *findings, FILE *out, bool colour);
+/* Failures first, then warnings. How many checks are fine is one line, unless `all` is set: then
+ * each is shown. */
+void doctor_findings_print(const struct doctor_findings *findings, FILE *out,
+                           struct terminal terminal, bool all);
 struct json_object *doctor_findings_json(const struct doctor_findings *findings);
 
 /* --- for the checks */
@@ -74,6 +81,7 @@ typedef void doctor_check(struct doctor *doctor, struct doctor_findings *finding
 
 #define DOCTOR_FORMAT __attribute__((format(printf, 2, 3)))
 DOCTOR_FORMAT void doctor_ok(struct doctor_findings *findings, const char *format, ...);
+DOCTOR_FORMAT void doctor_unknown(struct doctor_findings *findings, const char *format, ...);
 DOCTOR_FORMAT void doctor_warning(struct doctor_findings *findings, const char *format, ...);
 DOCTOR_FORMAT void doctor_failed(struct doctor_findings *findings, const char *format, ...);
 /* Of the last finding. */
@@ -81,10 +89,11 @@ DOCTOR_FORMAT void doctor_hint(struct doctor_findings *findings, const char *for
 
 /* Some rule attaches devices of that bus. */
 bool doctor_wants_bus(const struct doctor *doctor, enum bus bus);
-/* No rule needs the IOMMU: there are rules that attach, and all of them USB. */
+/* There are rules that attach, and all of them USB. */
 bool doctor_wants_usb_only(const struct doctor *doctor);
-/* The same, of whatever bus: none is attached as vfio or net. */
-bool doctor_wants_no_iommu(const struct doctor *doctor);
+/* Whether rules need the IOMMU, which they do to attach a device as vfio or net. */
+enum doctor_need { DOCTOR_NO_ATTACH, DOCTOR_NEEDS_NOT, DOCTOR_NEEDS };
+enum doctor_need doctor_needs_iommu(const struct doctor *doctor);
 
 /* Looks at a file's text, which it may change. */
 typedef bool text_judge(void *context, char *text);
@@ -105,14 +114,19 @@ struct doctor_daemon {
 /* The first one that root runs, in the order of /proc. The caller frees `label`. */
 struct doctor_daemon doctor_hook_daemon(const struct tree *tree);
 
+/* The engine that the hook in libvirt's directory starts: see hook/launch.h. The caller frees it.
+ */
+char *doctor_hook_engine_path(const struct tree *tree);
+
 /* Whether an AppArmor profile, as a text, lets its program run the file at `path`. */
 bool doctor_security_apparmor_allows(const char *profile, const char *path);
 
-doctor_check doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci, doctor_kernel_groups,
-    doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed, doctor_hook_engine,
-    doctor_hook_known, doctor_security_confinement, doctor_setup_plugged, doctor_scripts_old_setup,
-    doctor_setup_synology, doctor_setup_parked, doctor_rules_valid, doctor_setup_state,
-    doctor_rules_libvirt, doctor_rules_vms, doctor_rules_files, doctor_rules_ports,
-    doctor_rules_devices;
+doctor_check doctor_setup_user, doctor_kernel_version, doctor_kernel_iommu, doctor_kernel_vfio_pci,
+    doctor_kernel_groups, doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed,
+    doctor_hook_engine, doctor_hook_known, doctor_security_confinement, doctor_setup_plugged,
+    doctor_scripts_old_setup, doctor_setup_synology, doctor_setup_parked, doctor_setup_boot,
+    doctor_rules_valid, doctor_setup_state, doctor_rules_libvirt, doctor_rules_vms,
+    doctor_rules_files, doctor_rules_ports, doctor_rules_bars, doctor_rules_devices,
+    doctor_places_conf, doctor_places_library, doctor_places_socket;
 
 #endif

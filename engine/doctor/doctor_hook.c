@@ -24,7 +24,6 @@ struct hook_places {
 };
 
 #define HOOKS "etc/libvirt/hooks"
-#define ENGINE BINDIR "/virt-rules"
 
 enum { PROGRAM_LIMIT = 64 * 1024 * 1024, EXECUTABLE = 0111, LIBVIRT_WITH_QEMU_D = 6005000 };
 
@@ -189,12 +188,13 @@ static void doctor_hook_explain_no_hook(const struct hook_places *places,
     } else if (main) {
         doctor_failed(findings, "/%s is %s; the virt-rules hook is not installed", main->path,
                       S_ISDIR(main->status.st_mode) ? "a directory" : "another program's");
-        doctor_hint(findings, "'" INSTALLER "' installs the hook and keeps that");
+        doctor_hint(findings, "'%s' installs the hook and keeps that", layout_installer());
     } else {
         doctor_failed(findings, "no hook is installed: there is no /" HOOKS "/qemu");
         doctor_hint(findings,
-                    "install it with '" INSTALLER
-                    "'; without it nothing happens when a VM starts, and nothing is logged");
+                    "install it with '%s'; without it nothing happens when a VM starts, and "
+                    "nothing is logged",
+                    layout_installer());
     }
 }
 
@@ -230,11 +230,11 @@ static void doctor_hook_judge_hook(const struct hook_place *ours,
     } else if (!source_is_trusted(ours->status.st_uid, ours->status.st_mode)) {
         doctor_failed(findings, "users other than root can change /%s, and libvirt runs it as root",
                       ours->path);
-        doctor_hint(findings, "chown root /%s; chmod 755 /%s", ours->path, ours->path);
+        doctor_hint(findings, "sudo chown root /%s; sudo chmod 755 /%s", ours->path, ours->path);
     } else if (strcmp(ours->version, VERSION) != 0) {
         doctor_warning(findings, "/%s has version %s, this program has version " VERSION,
                        ours->path, ours->version);
-        doctor_hint(findings, "install both again: '" INSTALLER "'");
+        doctor_hint(findings, "install both again: '%s'", layout_installer());
     } else {
         doctor_ok(findings, "/%s, version %s", ours->path, ours->version);
     }
@@ -257,11 +257,24 @@ static void doctor_hook_explain_repeated(const struct hook_places *places,
     free(others);
 }
 
+/* Whether a rule is for an event of a VM, or may come to be. */
+static bool doctor_hook_is_needed(const struct doctor *doctor) {
+    for (size_t i = 0; i < doctor->program->rule_count; i++)
+        for (const struct event_list *event = doctor->program->rules[i]->events; event;
+             event = event->next)
+            if (event->event != EVENT_BOOT)
+                return true;
+    return doctor->program->rule_count == 0 ||
+           diagnostic_count_errors(&doctor->ruleset->diagnostics) > 0;
+}
+
 void doctor_hook_installed(struct doctor *doctor, struct doctor_findings *findings) {
     struct hook_places places = doctor_hook_find_places(&doctor->tree);
     size_t count;
     const struct hook_place *ours = doctor_hook_our_place(&places, &count);
-    if (!ours) {
+    if (!ours && !doctor_hook_is_needed(doctor)) {
+        doctor_ok(findings, "not needed: all rules are for the host's boot");
+    } else if (!ours) {
         doctor_hook_explain_no_hook(&places, findings);
     } else if (count > 1) {
         doctor_warning(findings, "it is installed %zu times, so each event is handled %zu times",
@@ -275,32 +288,50 @@ void doctor_hook_installed(struct doctor *doctor, struct doctor_findings *findin
 
 /* --- the engine that the hook starts */
 
-static bool doctor_hook_is_this_version(const struct tree *tree) {
+char *doctor_hook_engine_path(const struct tree *tree) {
+    char *named = tree_resolve(tree, HOOKS "/" LAYOUT_ENGINE_LINK);
+    bool is_link = named && strcmp(named, HOOKS "/" LAYOUT_ENGINE_LINK) != 0;
+    char *path = is_link ? memory_printf("/%s", named) : memory_strdup(BINDIR "/virt-rules");
+    free(named);
+    return path;
+}
+
+static bool doctor_hook_is_this_version(const struct tree *tree, const char *engine) {
     size_t size;
-    char *text = tree_load(tree, ENGINE, PROGRAM_LIMIT, &size);
+    char *text = tree_load(tree, engine, PROGRAM_LIMIT, &size);
     bool is = text && memmem(text, size, "virt-rules " VERSION, strlen("virt-rules " VERSION));
     free(text);
     return is;
 }
 
-void doctor_hook_engine(struct doctor *doctor, struct doctor_findings *findings) {
+static void doctor_hook_judge_engine(const struct tree *tree, const char *engine,
+                                     struct doctor_findings *findings) {
     struct stat status;
-    if (!tree_stat(&doctor->tree, ENGINE, &status)) {
-        doctor_failed(findings, ENGINE ", which the hook starts, does not exist");
-        doctor_hint(findings, "'" INSTALLER "' installs it");
+    if (!tree_stat(tree, engine, &status)) {
+        doctor_failed(findings, "%s, which the hook starts, does not exist", engine);
+        doctor_hint(findings,
+                    "'%s' installs it; until then all that is left of an event is the hook's line "
+                    "'engine ... cannot be run' in the log and in syslog (virt-rules-hook)",
+                    layout_installer());
     } else if (!S_ISREG(status.st_mode) || !(status.st_mode & EXECUTABLE)) {
-        doctor_failed(findings, ENGINE ", which the hook starts, is not an executable file");
-        doctor_hint(findings, "chmod 755 " ENGINE ", or install it again");
+        doctor_failed(findings, "%s, which the hook starts, is not an executable file", engine);
+        doctor_hint(findings, "chmod 755 %s, or install it again", engine);
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
-        doctor_failed(findings, "users other than root can change " ENGINE ", and it runs as root");
-        doctor_hint(findings, "chown root " ENGINE "; chmod 755 " ENGINE);
-    } else if (!doctor_hook_is_this_version(&doctor->tree)) {
-        doctor_warning(findings,
-                       ENGINE ", which the hook starts, has another version than this program");
-        doctor_hint(findings, "this is " VERSION "; install it again: '" INSTALLER "'");
+        doctor_failed(findings, "users other than root can change %s, and it runs as root", engine);
+        doctor_hint(findings, "sudo chown root %s; sudo chmod 755 %s", engine, engine);
+    } else if (!doctor_hook_is_this_version(tree, engine)) {
+        doctor_warning(findings, "%s, which the hook starts, has another version than this program",
+                       engine);
+        doctor_hint(findings, "this is " VERSION "; install it again: '%s'", layout_installer());
     } else {
-        doctor_ok(findings, "the hook starts " ENGINE);
+        doctor_ok(findings, "the hook starts %s", engine);
     }
+}
+
+void doctor_hook_engine(struct doctor *doctor, struct doctor_findings *findings) {
+    char *engine = doctor_hook_engine_path(&doctor->tree);
+    doctor_hook_judge_engine(&doctor->tree, engine, findings);
+    free(engine);
 }
 
 /* --- does libvirt run the hook? */
@@ -348,10 +379,10 @@ void doctor_hook_known(struct doctor *doctor, struct doctor_findings *findings) 
     if (!ours) {
         doctor_ok(findings, "not needed: the hook is not installed");
     } else if (!daemon.pid) {
-        doctor_ok(findings,
-                  "neither libvirtd nor virtqemud is running; it looks for hooks when it starts");
+        doctor_unknown(findings, "neither libvirtd nor virtqemud is running; it looks for hooks "
+                                 "when it starts");
     } else if (!daemon.start) {
-        doctor_warning(findings, "unknown: /proc does not say when %s (process %u) started",
+        doctor_warning(findings, "not known: /proc does not say when %s (process %u) started",
                        daemon.name, daemon.pid);
         doctor_hint(findings, "'kill -HUP %u' makes it look for hooks; this does not affect VMs",
                     daemon.pid);

@@ -1,7 +1,10 @@
-/* Checks of the kernel: IOMMU, vfio-pci, interrupt remapping. */
+/* Checks of the kernel: its version, IOMMU, vfio-pci, interrupt remapping. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/host/architecture.h"
 #include "engine/host/iommu.h"
+#include "engine/host/kernel_release.h"
+#include "engine/plan/plan.h"
 #include "engine/rules/match.h"
 #include "lexer/text.h"
 
@@ -46,6 +49,37 @@ static size_t doctor_kernel_count_groups(const struct tree *tree) {
     return count;
 }
 
+/* --- its version */
+
+static void doctor_kernel_add_too_old(const struct doctor *doctor, struct doctor_findings *findings,
+                                      const char *release) {
+    static const char why[] = "before 3.16 it has no driver_override, by which one PCI device "
+                              "alone is bound to vfio-pci";
+    if (doctor_needs_iommu(doctor) == DOCTOR_NEEDS)
+        doctor_failed(findings, "Linux %s is too old: %s", release, why);
+    else
+        doctor_warning(findings, "Linux %s is too old for PCI devices: %s", release, why);
+}
+
+void doctor_kernel_version(struct doctor *doctor, struct doctor_findings *findings) {
+    const struct tree *tree = &doctor->tree;
+    unsigned release = kernel_release(tree);
+    char *text = tree_attribute(tree, "proc/sys/kernel", "osrelease");
+    if (!release) {
+        doctor_unknown(findings, "/proc/sys/kernel/osrelease does not show it");
+    } else if (release >= KERNEL_RELEASE(4, 4)) {
+        doctor_ok(findings, "Linux %s", text);
+    } else if (release >= KERNEL_RELEASE_OVERRIDE) {
+        doctor_warning(findings, "Linux %s: virt-rules was tried on Linux 4.4 and later only",
+                       text);
+        doctor_hint(findings, "update the host's system");
+    } else {
+        doctor_kernel_add_too_old(doctor, findings, text);
+        doctor_hint(findings, KERNEL_RELEASE_HINT);
+    }
+    free(text);
+}
+
 /* --- IOMMU */
 
 #define TABLES "sys/firmware/acpi/tables"
@@ -56,7 +90,9 @@ static size_t doctor_kernel_count_groups(const struct tree *tree) {
 
 static bool doctor_kernel_is_virtual_machine(const struct tree *tree) {
     char *text = tree_read(tree, "proc/cpuinfo");
-    bool is = text && strstr(text, " hypervisor");
+    char *vendor = tree_attribute(tree, "sys/class/dmi/id", "sys_vendor"); /* on arm64 too */
+    bool is = (text && strstr(text, " hypervisor")) || (vendor && !strcmp(vendor, "QEMU"));
+    free(vendor);
     free(text);
     return is;
 }
@@ -73,22 +109,47 @@ static char *doctor_kernel_turned_off(const struct tree *tree) {
     return NULL;
 }
 
-/* The firmware offers one, and the kernel made no group. */
+/* The firmware offers one, and the kernel made no group. Without an SMMU there is an IORT as well:
+ * it describes interrupts too. */
 static void doctor_kernel_explain_unused(const struct tree *tree, struct doctor_findings *findings,
                                          const char *table) {
     char *asked = doctor_kernel_command_line_word(tree, "intel_iommu=");
+    bool is_arm = !strcmp(table, "IORT");
     doctor_failed(findings,
-                  "the firmware has an IOMMU (ACPI table %s), but the kernel made no group", table);
+                  is_arm
+                      ? "the firmware may have an IOMMU (ACPI table %s), but the kernel made "
+                        "no group"
+                      : "the firmware has an IOMMU (ACPI table %s), but the kernel made no group",
+                  table);
     if (!strcmp(table, "DMAR") && !(asked && !strncmp(asked, "intel_iommu=on", 14)))
         doctor_hint(findings, "add intel_iommu=on" BOOT_WITH);
+    else if (is_arm)
+        doctor_hint(findings, "turn on the SMMU in the firmware's set-up; 'dmesg | grep -i -e "
+                              "iommu -e smmu' says what the kernel found");
     else
         doctor_hint(findings, "'dmesg | grep -i -e iommu -e dmar -e amd-vi' says why");
     free(asked);
 }
 
+static void doctor_kernel_hint_missing(const struct tree *tree, struct doctor_findings *findings) {
+    enum architecture architecture = architecture_of(tree->root);
+    bool is_x86 = architecture == ARCHITECTURE_UNKNOWN || architecture == ARCHITECTURE_X86_64;
+    if (doctor_kernel_is_virtual_machine(tree))
+        doctor_hint(findings,
+                    "this host is a VM: its own host must give it a virtual IOMMU (libvirt: "
+                    "<iommu model='%s'/>)",
+                    architecture == ARCHITECTURE_AARCH64 ? "smmuv3" : "intel");
+    else if (is_x86)
+        doctor_hint(findings,
+                    "turn on VT-d (Intel) or AMD-Vi, IOMMU (AMD) in the firmware's set-up; on "
+                    "Intel also add intel_iommu=on" BOOT_WITH);
+    else
+        doctor_hint(findings, "%s", architecture_iommu(architecture));
+}
+
 static void doctor_kernel_explain_missing(const struct tree *tree,
                                           struct doctor_findings *findings) {
-    static const char *const tables[] = {"DMAR", "IVRS", "IORT", "VIOT"};
+    static const char *const tables[] = {"DMAR", "IVRS", "IORT", "RIMT", "VIOT"};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *path = memory_printf(TABLES "/%s", tables[i]);
         bool has = tree_has(tree, path);
@@ -98,16 +159,15 @@ static void doctor_kernel_explain_missing(const struct tree *tree,
             return;
         }
     }
-    doctor_failed(findings, tree_has(tree, TABLES)
-                                ? "the firmware offers no IOMMU (no ACPI table DMAR or IVRS)"
-                                : "the kernel made no IOMMU group");
-    if (doctor_kernel_is_virtual_machine(tree))
-        doctor_hint(findings, "this host is a VM: its own host must give it a virtual IOMMU "
-                              "(libvirt: <iommu model='intel'/>)");
+    enum architecture architecture = architecture_of(tree->root);
+    if (!tree_has(tree, TABLES))
+        doctor_failed(findings, "the kernel made no IOMMU group");
     else
-        doctor_hint(findings,
-                    "turn on VT-d (Intel) or AMD-Vi, IOMMU (AMD) in the firmware's set-up; on "
-                    "Intel also add intel_iommu=on" BOOT_WITH);
+        doctor_failed(findings, "the firmware offers no IOMMU (no ACPI table %s)",
+                      architecture == ARCHITECTURE_AARCH64   ? "IORT"
+                      : architecture == ARCHITECTURE_RISCV64 ? "RIMT"
+                                                             : "DMAR or IVRS");
+    doctor_kernel_hint_missing(tree, findings);
 }
 
 static void doctor_kernel_add_unneeded(const struct doctor *doctor,
@@ -117,12 +177,25 @@ static void doctor_kernel_add_unneeded(const struct doctor *doctor,
                             : "not needed: no rule attaches a device as vfio or net");
 }
 
+/* Where no rule attaches anything, none needs it yet. */
+static void doctor_kernel_soften(const struct doctor *doctor, struct doctor_findings *findings,
+                                 size_t first) {
+    for (size_t i = first; i < findings->count && doctor_needs_iommu(doctor) == DOCTOR_NO_ATTACH;
+         i++) {
+        struct doctor_finding *finding = &findings->list[i];
+        if (finding->state != DOCTOR_FAILED)
+            continue;
+        finding->state = DOCTOR_WARNING;
+        memory_append(&finding->message, "; no rule needs it yet, and USB devices never do");
+    }
+}
+
 void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings) {
-    size_t count = doctor_kernel_count_groups(&doctor->tree);
+    size_t count = doctor_kernel_count_groups(&doctor->tree), before = findings->count;
     char *off = doctor_kernel_turned_off(&doctor->tree);
     if (count) {
         doctor_ok(findings, "the kernel made %zu IOMMU group%s", count, count == 1 ? "" : "s");
-    } else if (doctor_wants_no_iommu(doctor)) {
+    } else if (doctor_needs_iommu(doctor) == DOCTOR_NEEDS_NOT) {
         doctor_kernel_add_unneeded(doctor, findings);
     } else if (off) {
         doctor_failed(findings, "the kernel's command line turns it off (%s)", off);
@@ -132,6 +205,7 @@ void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings
     } else {
         doctor_kernel_explain_missing(&doctor->tree, findings);
     }
+    doctor_kernel_soften(doctor, findings, before);
     free(off);
 }
 
@@ -234,8 +308,10 @@ static void doctor_kernel_explain_vfio(const struct tree *tree, struct doctor_fi
         doctor_ok(findings, "not loaded now; libvirt loads it when it is needed");
     } else if (known) {
         doctor_failed(findings, "the kernel %s has no module vfio-pci", release ? release : "");
-        doctor_hint(findings, "install the kernel package that has it (Debian: linux-image-amd64, "
-                              "not -cloud; Ubuntu: linux-modules-extra)");
+        doctor_hint(findings,
+                    "install the kernel package that has it (Debian: %s, not -cloud; Ubuntu: "
+                    "linux-modules-extra)",
+                    architecture_kernel_package(architecture_of(tree->root)));
     } else if (tree_has(tree, "var/packages/Virtualization")) {
         doctor_warning(findings, "not loaded now; Virtual Machine Manager loads it");
         doctor_hint(findings, "start a VM, then run doctor again");
@@ -252,12 +328,14 @@ static void doctor_kernel_explain_vfio(const struct tree *tree, struct doctor_fi
 
 void doctor_kernel_vfio_pci(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
+    size_t before = findings->count;
     if (tree_has(tree, "sys/bus/pci/drivers/vfio-pci"))
         doctor_ok(findings, "loaded");
-    else if (doctor_wants_no_iommu(doctor))
+    else if (doctor_needs_iommu(doctor) == DOCTOR_NEEDS_NOT)
         doctor_kernel_add_unneeded(doctor, findings);
     else
         doctor_kernel_explain_vfio(tree, findings);
+    doctor_kernel_soften(doctor, findings, before);
 }
 
 /* --- interrupt remapping */
@@ -300,7 +378,8 @@ void doctor_kernel_remapping(struct doctor *doctor, struct doctor_findings *find
     const struct tree *tree = &doctor->tree;
     char unsafe = doctor_kernel_parameter(tree, "vfio_iommu_type1", UNSAFE);
     enum remapping remapping = doctor_kernel_read_remapping(tree);
-    if (doctor_wants_no_iommu(doctor)) {
+    size_t before = findings->count;
+    if (doctor_needs_iommu(doctor) == DOCTOR_NEEDS_NOT) {
         doctor_kernel_add_unneeded(doctor, findings);
     } else if (!doctor_kernel_count_groups(tree)) {
         doctor_ok(findings, "not needed: there is no IOMMU");
@@ -314,10 +393,10 @@ void doctor_kernel_remapping(struct doctor *doctor, struct doctor_findings *find
     } else if (remapping == REMAPPING_OFF) {
         doctor_kernel_explain_no_remapping(tree, findings);
     } else {
-        doctor_ok(findings,
-                  "unknown: /proc/interrupts does not show it on this host ('dmesg | grep "
-                  "-i remapping' may)");
+        doctor_unknown(findings, "/proc/interrupts does not show it on this host ('dmesg | grep "
+                                 "-i remapping' may)");
     }
+    doctor_kernel_soften(doctor, findings, before);
 }
 
 /* --- groups */
@@ -382,38 +461,145 @@ void doctor_kernel_groups(struct doctor *doctor, struct doctor_findings *finding
               doctor_kernel_count_groups(&doctor->tree));
 }
 
-/* --- sleeping Corals */
+/* --- devices that sleep */
+
+#define DISABLE_D3                                                                                 \
+    "put 'options vfio-pci disable_idle_d3=1' into /etc/modprobe.d/vfio.conf, and reboot"
 
 static const struct device_id coral = {0x1ac1, 0x089a};
 
-static bool doctor_kernel_wants_coral(const struct doctor *doctor) {
-    bool with_group = false;
-    for (size_t i = 0; doctor->host && i < doctor->host->count; i++)
-        if (doctor->host->devices[i].bus == BUS_PCI &&
-            doctor->host->devices[i].id.vendor == coral.vendor &&
-            doctor->host->devices[i].id.device == coral.device &&
-            doctor_kernel_is_wanted(doctor, &doctor->host->devices[i], &with_group))
-            return true;
-    char nowhere[] = "";
-    struct device absent = {.bus = BUS_PCI, .id = coral, .address = nowhere};
-    return doctor_kernel_is_wanted(doctor, &absent, &with_group);
+/* A device of which people report that it does not always wake up from D3. */
+struct doctor_kernel_sleeper {
+    const struct device *device;
+    const struct rule *rule;
+    const struct action
+        *action; /* that wants it as vfio, if possible without 'awake'; NULL: none */
+};
+
+static bool doctor_kernel_is_coral(const struct device *device) {
+    return device_id_is(device->id, coral);
+}
+
+static bool doctor_kernel_may_oversleep(const struct device *device) {
+    enum { CLASS_DISPLAY = 0x03 };
+    return device->bus == BUS_PCI && !device->is_bridge &&
+           (doctor_kernel_is_coral(device) || device->class_code >> 16 == CLASS_DISPLAY);
+}
+
+static bool doctor_kernel_is_target(const struct action *action, const struct device *device) {
+    bool is = false;
+    for (const struct target *target = action->targets; target && !is; target = target->next)
+        is = match_device(target->device, device);
+    return is;
+}
+
+static struct doctor_kernel_sleeper doctor_kernel_find_sleeper(const struct doctor *doctor,
+                                                               const struct device *device) {
+    struct doctor_kernel_sleeper sleeper = {.device = device};
+    for (size_t i = 0; i < doctor->program->rule_count; i++) {
+        const struct rule *rule = doctor->program->rules[i];
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            bool is_better = !sleeper.action || plan_has_option(sleeper.action, OPTION_AWAKE);
+            if (action->verb == VERB_ATTACH && action->backend == BACKEND_VFIO && is_better &&
+                doctor_kernel_is_target(action, device)) {
+                sleeper.rule = rule;
+                sleeper.action = action;
+            }
+        }
+    }
+    return sleeper;
+}
+
+/* From Linux 5.19 on vfio-pci lets the kernel's runtime power management decide. */
+static bool doctor_kernel_heeds_awake(const struct tree *tree) {
+    return kernel_release(tree) >= KERNEL_RELEASE(5, 19);
+}
+
+static char *doctor_kernel_sleeper_hint(const struct doctor_kernel_sleeper *sleeper,
+                                        const struct tree *tree, const char *release) {
+    const char *sign = doctor_kernel_is_coral(sleeper->device)
+                           ? "if the guest sees the Coral and its driver fails"
+                           : "if its picture stays black from the second start of a VM on";
+    if (doctor_kernel_heeds_awake(tree))
+        return memory_printf(
+            "write 'awake' after 'as vfio' in %s:%zu; if that is not enough: " DISABLE_D3,
+            sleeper->rule->source->path, program_line(sleeper->rule, sleeper->action));
+    if (plan_has_option(sleeper->action, OPTION_AWAKE))
+        return memory_printf("%s: " DISABLE_D3 "; 'awake' cannot prevent it before Linux 5.19, and "
+                             "this is %s",
+                             sign, release ? release : "a kernel of unknown version");
+    return memory_printf("%s: " DISABLE_D3, sign);
+}
+
+/* What is found on the way through the host's devices. */
+struct doctor_kernel_sleepers {
+    const struct doctor *doctor;
+    struct doctor_findings *findings;
+    const char *release;
+    bool is_set, is_off; /* disable_idle_d3, in modprobe.d; and in effect */
+    bool has_coral, warned_of_coral;
+    size_t wanted; /* by rules */
+};
+
+/* It may sleep although a rule wants it. */
+static void doctor_kernel_warn_of_sleeper(struct doctor_kernel_sleepers *all,
+                                          const struct doctor_kernel_sleeper *sleeper) {
+    const struct device *device = sleeper->device;
+    if (!doctor_kernel_is_coral(device))
+        doctor_warning(all->findings,
+                       "vfio-pci lets the display %s (%s) sleep (D3) while it is unused; some do "
+                       "not wake up, and the guest's driver fails",
+                       device->address, device->name);
+    else if (!all->warned_of_coral)
+        doctor_warning(all->findings, "vfio-pci lets an unused Coral sleep (D3); some do not wake "
+                                      "up, and the guest's driver fails");
+    else
+        return;
+    all->warned_of_coral |= doctor_kernel_is_coral(device);
+    char *hint = all->is_set
+                     ? memory_strdup("reboot: modprobe.d has disable_idle_d3=1, which "
+                                     "takes effect when vfio-pci is loaded")
+                     : doctor_kernel_sleeper_hint(sleeper, &all->doctor->tree, all->release);
+    doctor_hint(all->findings, "%s", hint);
+    free(hint);
+}
+
+static void doctor_kernel_judge_sleeper(struct doctor_kernel_sleepers *all,
+                                        const struct device *device) {
+    struct doctor_kernel_sleeper sleeper = doctor_kernel_find_sleeper(all->doctor, device);
+    if (!sleeper.action)
+        return;
+    all->wanted++;
+    all->has_coral |= doctor_kernel_is_coral(device);
+    bool is_awake = plan_has_option(sleeper.action, OPTION_AWAKE);
+    if (!all->is_off && !(is_awake && doctor_kernel_heeds_awake(&all->doctor->tree)))
+        doctor_kernel_warn_of_sleeper(all, &sleeper);
 }
 
 void doctor_kernel_idle_d3(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
+    char *release = tree_attribute(tree, "proc/sys/kernel", "osrelease");
     char value = doctor_kernel_parameter(tree, "vfio_pci", "disable_idle_d3");
     bool set = doctor_kernel_any_modprobe_line(tree, doctor_kernel_sets_idle_d3);
-    if (!doctor_kernel_wants_coral(doctor)) {
-        doctor_ok(findings, "not needed: no rule wants a PCI Coral (1ac1:089a) as vfio");
-    } else if (value == 'Y' || (!value && set)) {
-        doctor_ok(findings, "off: vfio-pci does not let an unused Coral sleep");
-    } else {
-        doctor_warning(findings, "vfio-pci lets an unused Coral sleep (D3); some do not wake up, "
-                                 "and the guest's driver fails");
-        doctor_hint(findings,
-                    set ? "reboot: modprobe.d has disable_idle_d3=1, which takes effect when "
-                          "vfio-pci is loaded"
-                        : "if the guest sees the Coral and its driver fails: put 'options vfio-pci "
-                          "disable_idle_d3=1' into /etc/modprobe.d/vfio.conf, and reboot");
-    }
+    size_t before = findings->count;
+    struct doctor_kernel_sleepers all = {.doctor = doctor,
+                                         .findings = findings,
+                                         .release = release,
+                                         .is_set = set,
+                                         .is_off = value == 'Y' || (!value && set)};
+    for (size_t i = 0; doctor->host && i < doctor->host->count; i++)
+        if (doctor_kernel_may_oversleep(&doctor->host->devices[i]))
+            doctor_kernel_judge_sleeper(&all, &doctor->host->devices[i]);
+    char nowhere[] = "";
+    const struct device absent = {.bus = BUS_PCI, .id = coral, .address = nowhere};
+    if (!all.has_coral)
+        doctor_kernel_judge_sleeper(&all, &absent);
+    free(release);
+    if (!all.wanted)
+        doctor_ok(findings, "not needed: no rule wants a PCI Coral (1ac1:089a) or a display as "
+                            "vfio");
+    else if (all.is_off)
+        doctor_ok(findings, "off: vfio-pci does not let an unused device sleep");
+    else if (findings->count == before)
+        doctor_ok(findings, "'awake' in the rules keeps each Coral and display out of D3");
 }

@@ -1,6 +1,7 @@
 /* Checks of the rules, and of what they need from libvirt and the host. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/backend/backend_window.h"
 #include "engine/plan/check_host.h"
 
 #include <stdlib.h>
@@ -64,11 +65,15 @@ void doctor_rules_valid(struct doctor *doctor, struct doctor_findings *findings)
     size_t errors = diagnostic_count_errors(&doctor->ruleset->diagnostics);
     size_t warnings = diagnostic_count_warnings(&doctor->ruleset->diagnostics);
     size_t files, rules = doctor_rules_count_rules(doctor->program, &files);
+    char *disabled = ruleset_disabled(doctor->rules);
     if (errors) {
         doctor_rules_report_rules(doctor, SEVERITY_ERROR, errors, findings);
         doctor_rules_report_doubts(doctor, findings);
     } else if (warnings) {
         doctor_rules_report_rules(doctor, SEVERITY_WARNING, warnings, findings);
+    } else if (!rules && disabled) {
+        doctor_warning(findings, "every rule in %s is disabled: %s", doctor->rules, disabled);
+        doctor_hint(findings, "'virt-rules enable FILE' turns a file on again");
     } else if (!rules) {
         doctor_warning(findings, "there is no rule in %s", doctor->rules);
         doctor_hint(
@@ -76,9 +81,11 @@ void doctor_rules_valid(struct doctor *doctor, struct doctor_findings *findings)
             "write one in a file whose name ends in .rules, such as: on vm NAME started attach "
             "1ac1:089a as vfio; 'virt-rules devices' lists the devices");
     } else {
-        doctor_ok(findings, "%zu rule%s in %zu file%s of %s, without errors or warnings", rules,
-                  rules == 1 ? "" : "s", files, files == 1 ? "" : "s", doctor->rules);
+        doctor_ok(findings, "%zu rule%s in %zu file%s of %s, without errors or warnings%s%s", rules,
+                  rules == 1 ? "" : "s", files, files == 1 ? "" : "s", doctor->rules,
+                  disabled ? "; disabled: " : "", disabled ? disabled : "");
     }
+    free(disabled);
 }
 
 /* --- libvirt */
@@ -98,8 +105,8 @@ static bool doctor_rules_is_english(const char *locale) {
            !strcmp(locale, "POSIX");
 }
 
-/* The daemon translates its errors before it sends them (src/util/virgettext.c in libvirt 7 to 11),
- * and many are known by their words alone. */
+/* The daemon translates its errors before it sends them (src/util/virgettext.c in libvirt 7 to 11).
+ * The engine then looks at what there is: only advice is missing. */
 static void doctor_rules_judge_language(const struct tree *tree, struct doctor_findings *findings) {
     static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"}; /* the first counts */
     enum { ENVIRONMENT_LIMIT = 1024 * 1024 };
@@ -112,14 +119,13 @@ static void doctor_rules_judge_language(const struct tree *tree, struct doctor_f
         if ((locale = doctor_rules_variable_of(environment, size, names[i])))
             break;
     if (locale && !doctor_rules_is_english(locale)) {
-        doctor_warning(findings,
-                       "%s (process %u) runs with %s=%s, so its messages may be translated, and "
-                       "virt-rules knows only the English ones",
-                       daemon.name, daemon.pid, names[i], locale);
-        doctor_hint(findings,
-                    "'systemctl edit %s', with the lines [Service] and Environment=%s, then "
-                    "'systemctl restart %s'; VMs keep running",
-                    daemon.name, i == 0 ? "LC_ALL=C.UTF-8" : "LC_MESSAGES=C", daemon.name);
+        doctor_ok(findings,
+                  "%s (process %u) runs with %s=%s, so its messages may be translated: virt-rules "
+                  "then has less advice about them; for English: 'systemctl edit %s' with the "
+                  "lines [Service] and Environment=%s, then 'systemctl restart %s'; VMs keep "
+                  "running",
+                  daemon.name, daemon.pid, names[i], locale, daemon.name,
+                  i == 0 ? "LC_ALL=C.UTF-8" : "LC_MESSAGES=C", daemon.name);
     }
     free(environment);
     free(path);
@@ -203,7 +209,7 @@ void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
         return;
     }
     if (!doctor->libvirt.vms_known) {
-        doctor_ok(findings, "unknown: whether the VMs that rules name exist");
+        doctor_unknown(findings, "whether the VMs that rules name exist");
         return;
     }
     check_host(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
@@ -261,8 +267,9 @@ static struct running doctor_rules_running_but(const struct domain_list *vms, si
 
 /* --- room in the VMs */
 
-static void doctor_rules_report_room(const struct domain *vm, const struct plan *plan,
-                                     struct doctor_findings *findings) {
+static void doctor_rules_report_room(const struct doctor *doctor, const struct domain *vm,
+                                     const struct plan *plan, struct doctor_findings *findings) {
+    (void)doctor;
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
         if (entry->kind != PLAN_REFUSED ||
@@ -278,8 +285,32 @@ static void doctor_rules_report_room(const struct domain *vm, const struct plan 
     }
 }
 
-static void doctor_rules_judge_room(const struct doctor *doctor, size_t index,
-                                    struct doctor_findings *findings) {
+/* A device that will be plugged in, with BARs for which the guest may find no addresses. */
+static void doctor_rules_report_bars(const struct doctor *doctor, const struct domain *vm,
+                                     const struct plan *plan, struct doctor_findings *findings) {
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        if (!plan_attaches(entry))
+            continue;
+        struct backend_window window =
+            backend_window_judge(&vm->guest, entry->device, &entry->place, doctor->libvirt.version);
+        if (window.message) {
+            char *device = plan_device_text(entry);
+            doctor_warning(findings, "VM %s, %s: %s", domain_label(vm), device, window.message);
+            doctor_hint(findings, "%s", window.hint);
+            free(device);
+        }
+        backend_window_finish(&window);
+    }
+}
+
+typedef void doctor_rules_report(const struct doctor *doctor, const struct domain *vm,
+                                 const struct plan *plan, struct doctor_findings *findings);
+
+/* Of what the rules do when that VM starts. */
+static void doctor_rules_judge_start(const struct doctor *doctor, size_t index,
+                                     doctor_rules_report *report,
+                                     struct doctor_findings *findings) {
     const struct domain_list *vms = &doctor->libvirt.vms;
     struct running others = doctor_rules_running_but(vms, index);
     struct event event = {.name = EVENT_STARTED,
@@ -293,26 +324,44 @@ static void doctor_rules_judge_room(const struct doctor *doctor, size_t index,
                                             .others = others.list,
                                             .other_count = others.count,
                                             .libvirt_version = doctor->libvirt.version});
-    doctor_rules_report_room(&vms->list[index], &plan, findings);
+    report(doctor, &vms->list[index], &plan, findings);
     plan_finish(&plan);
     free(others.list);
 }
 
-void doctor_rules_ports(struct doctor *doctor, struct doctor_findings *findings) {
+/* The same of each VM, as long as anything is left to say. */
+static void doctor_rules_judge_starts(const struct doctor *doctor, doctor_rules_report *report,
+                                      const char *unneeded, const char *unknown, const char *good,
+                                      struct doctor_findings *findings) {
     size_t before = findings->count;
     if (!doctor->program->rule_count || !doctor->libvirt.vms_known || !doctor->host) {
-        doctor_ok(findings, "%s",
-                  doctor->program->rule_count
-                      ? "unknown: whether the VMs have a free port for their devices"
-                      : "no rule needs one");
+        if (doctor->program->rule_count)
+            doctor_unknown(findings, "%s", unknown);
+        else
+            doctor_ok(findings, "%s", unneeded);
         return;
     }
     for (size_t i = 0;
          i < doctor->libvirt.vms.count && !doctor_rules_is_enough(doctor, findings, before); i++)
-        doctor_rules_judge_room(doctor, i, findings);
+        doctor_rules_judge_start(doctor, i, report, findings);
     if (findings->count == before)
-        doctor_ok(findings,
-                  "each VM has a free port for the devices that rules attach at its start");
+        doctor_ok(findings, "%s", good);
+}
+
+void doctor_rules_ports(struct doctor *doctor, struct doctor_findings *findings) {
+    doctor_rules_judge_starts(
+        doctor, doctor_rules_report_room, "no rule needs one",
+        "whether the VMs have a free port for their devices",
+        "each VM has a free port for the devices that rules attach at its start", findings);
+}
+
+void doctor_rules_bars(struct doctor *doctor, struct doctor_findings *findings) {
+    doctor_rules_judge_starts(
+        doctor, doctor_rules_report_bars, "no rule attaches a device",
+        "whether the VMs have addresses for the BARs of their devices",
+        "no device that rules attach has larger BARs than a guest's firmware reserves addresses "
+        "for",
+        findings);
 }
 
 /* --- devices */
@@ -382,7 +431,7 @@ static void doctor_rules_drop_repeated(struct doctor_findings *findings, size_t 
 static void doctor_rules_judge_rule(const struct doctor *doctor, const struct rule *rule,
                                     size_t first, struct doctor_findings *findings) {
     struct plan plan;
-    plan_init_rule(&plan, doctor->program, rule, doctor->host);
+    plan_init_rule(&plan, doctor->program, rule, &plan_any_start, doctor->host);
     for (size_t i = 0; i < plan.count; i++)
         if (plan.entries[i].action->verb == VERB_ATTACH) {
             doctor_rules_report_device(doctor, &plan.entries[i], rule, findings);

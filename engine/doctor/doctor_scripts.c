@@ -1,7 +1,8 @@
 /*
  * Scripts of an older set-up that do by hand what rules do. libvirt runs those of its hooks
  * directory; a common one there runs whatever lies in qemu.d/VM/OPERATION/SUBOPERATION/, so that
- * directory is searched at any depth, and the scripts that its scripts name are read as well.
+ * directory is searched at any depth, and the scripts that its scripts name are read as well. The
+ * device is often named in a file that the script sources.
  */
 #include "engine/doctor/doctor.h"
 
@@ -11,6 +12,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FILE_LIMIT = 1024 * 1024, FILES_MAX = 2000, DEPTH_MAX = 16 };
 
@@ -61,7 +63,7 @@ struct script {
     const struct doctor_scripts_search *search;
     const char *path;
     enum old kinds;
-    char *text; /* as it was read */
+    char *text; /* as it was read, and the files that it sources after it */
     /* What is found: a clause for each kind, with its first line. */
     enum old found;
     size_t first_line;
@@ -223,11 +225,17 @@ static bool doctor_scripts_unloads_vfio(const char *line) {
     return module && removes && !doctor_scripts_is_printed(line, at);
 }
 
-/* The file of sysfs by which the line takes a device from its driver or gives it one. NULL: none.
- */
+#define DRIVERCTL "driverctl"
+
+/* The file of sysfs by which the line takes a device from its driver or gives it one, or the tool
+ * that does so. NULL: none. */
 static const char *doctor_scripts_written_file(const char *line) {
     static const char *const files[] = {"unbind", "bind", "driver_override", "remove"};
-    if (!strstr(line, "bus/pci") && !strstr(line, "bus/usb"))
+    const char *tool = doctor_scripts_find_word(line, "driverctl");
+    if (tool && !doctor_scripts_is_printed(line, tool) &&
+        (strstr(tool, "set-override") || strstr(tool, "unset-override")))
+        return DRIVERCTL;
+    if (!strstr(line, "bus/pci") && !strstr(line, "bus/usb") && !strstr(line, "sys/devices/"))
         return NULL;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const char *at = doctor_scripts_find_word(line, files[i]);
@@ -248,6 +256,10 @@ static char *doctor_scripts_judge_driver(const struct script *script, const char
     bool names = doctor_scripts_names_any_device(line);
     const char *text = names ? line : script->text;
     const struct device *device = doctor_scripts_find_wanted(doctor, text);
+    if (!strcmp(file, DRIVERCTL))
+        return device ? memory_printf(DRIVERCTL " moves %s, which a rule attaches, also at boot",
+                                      device->address)
+                      : NULL;
     if (device)
         return memory_printf("writes %s: it moves %s, which a rule attaches", file,
                              device->address);
@@ -390,12 +402,50 @@ static void doctor_scripts_judge_called(struct doctor_scripts_search *search, co
     }
 }
 
+/* The path that the line sources, without its slash, or NULL; the caller frees it. */
+static char *doctor_scripts_sourced_path(const char *line) {
+    line += strspn(line, " \t");
+    if (strncmp(line, "source ", 7) != 0 && strncmp(line, ". ", 2) != 0)
+        return NULL;
+    line += strcspn(line, " ");
+    line += strspn(line, " \t\"'");
+    return *line == '/' ? memory_strndup(line + 1, strcspn(line + 1, " \t\"';&|")) : NULL;
+}
+
+static void doctor_scripts_add_sourced(const struct doctor_scripts_search *search, char **text) {
+    char *lines = memory_strdup(*text), *rest = lines;
+    for (char *line; (line = text_next_line(&rest));) {
+        size_t size;
+        char *path = doctor_scripts_sourced_path(line);
+        char *sourced = path ? tree_load(&search->doctor->tree, path, FILE_LIMIT, &size) : NULL;
+        if (sourced)
+            memory_append(text, "\n%s", sourced);
+        free(sourced);
+        free(path);
+    }
+    free(lines);
+}
+
+static void doctor_scripts_report_unreadable(const struct doctor_scripts_search *search,
+                                             const char *path) {
+    doctor_warning(search->findings, "/%s cannot be read: what it does with devices is not known",
+                   path);
+    doctor_hint(search->findings, "%s",
+                search->doctor->is_root
+                    ? "read it, and remove what rules do now"
+                    : "libvirt runs its hooks as root: run 'sudo virt-rules doctor'");
+}
+
 static void doctor_scripts_judge_text(struct doctor_scripts_search *search, const char *path,
                                       enum old kinds, unsigned depth) {
     size_t size = 0, number = 0;
     char *text = tree_load(&search->doctor->tree, path, FILE_LIMIT, &size);
     bool is_text = text && !memchr(text, '\0', size); /* else a program */
     char *lines = is_text ? memory_strdup(text) : NULL, *rest = lines;
+    if (!text)
+        doctor_scripts_report_unreadable(search, path);
+    if (is_text)
+        doctor_scripts_add_sourced(search, &text);
     struct script script = {.search = search, .path = path, .kinds = kinds, .text = text};
     for (char *line; (line = text_next_line(&rest));) {
         enum old kind = 0;
@@ -411,6 +461,10 @@ static void doctor_scripts_judge_text(struct doctor_scripts_search *search, cons
     for (char *line; (line = text_next_line(&rest));) {
         doctor_scripts_cut_comment(line);
         doctor_scripts_judge_called(search, line, depth);
+        char *sourced = doctor_scripts_sourced_path(line); /* it needs no "#!" */
+        if (sourced)
+            doctor_scripts_judge_path(search, sourced, OLD_HOOK, depth + 1);
+        free(sourced);
     }
     free(lines);
     free(script.message);
@@ -429,6 +483,12 @@ static void doctor_scripts_judge_directory(struct doctor_scripts_search *search,
                                            const char *directory, enum old kinds, bool deep,
                                            unsigned depth) {
     struct names names = tree_list(&search->doctor->tree, directory);
+    struct stat own;
+    int open = tree_directory(&search->doctor->tree, directory);
+    if (open >= 0)
+        close(open);
+    else if (tree_stat(&search->doctor->tree, directory, &own) && S_ISDIR(own.st_mode))
+        doctor_scripts_report_unreadable(search, directory);
     for (size_t i = 0; i < names.count; i++) {
         struct stat status;
         char *path = memory_printf("%s/%s", directory, names.items[i]);

@@ -8,7 +8,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ENGINE BINDIR "/virt-rules"
 #define PROFILES "etc/apparmor.d/"
 
 enum { PROFILE_LIMIT = 1024 * 1024, LABEL_SIZE = 256 };
@@ -196,20 +195,22 @@ static void doctor_security_judge_profile(const struct tree *tree,
                                           const struct doctor_daemon *daemon,
                                           struct doctor_findings *findings) {
     char *name = NULL, *profile = doctor_security_load_profile(tree, daemon->name, &name);
+    char *engine = doctor_hook_engine_path(tree);
     if (!profile) {
         doctor_warning(findings, "AppArmor confines %s (%s), and its profile is not in /" PROFILES,
                        daemon->name, daemon->label);
         doctor_hint(findings,
                     "if the log stays empty: 'dmesg | grep virt-rules' shows what was denied");
-    } else if (doctor_security_apparmor_allows(profile, ENGINE)) {
-        doctor_ok(findings, "AppArmor confines %s, and lets it run " ENGINE, daemon->name);
+    } else if (doctor_security_apparmor_allows(profile, engine)) {
+        doctor_ok(findings, "AppArmor confines %s, and lets it run %s", daemon->name, engine);
     } else {
-        doctor_failed(findings, "AppArmor does not let %s run " ENGINE, daemon->name);
+        doctor_failed(findings, "AppArmor does not let %s run %s", daemon->name, engine);
         doctor_hint(findings,
-                    "add '" ENGINE " PUx,' to /" PROFILES "local/%s, then: apparmor_parser -r "
+                    "add '%s PUx,' to /" PROFILES "local/%s, then: apparmor_parser -r "
                     "/" PROFILES "%s",
-                    name, name);
+                    engine, name, name);
     }
+    free(engine);
     free(profile);
     free(name);
 }
@@ -239,7 +240,8 @@ static bool doctor_security_hooks_are_off(const struct tree *tree) {
 static void doctor_security_judge_contexts(const struct tree *tree,
                                            const struct doctor_daemon *daemon,
                                            struct doctor_findings *findings) {
-    char *engine = doctor_security_context_of(tree, ENGINE);
+    char *engine = doctor_hook_engine_path(tree);
+    char *context = doctor_security_context_of(tree, engine);
     if (strstr(daemon->label, ":unconfined_")) {
         doctor_ok(findings, "SELinux does not confine %s (%s)", daemon->name, daemon->label);
     } else if (doctor_security_hooks_are_off(tree)) {
@@ -250,14 +252,16 @@ static void doctor_security_judge_contexts(const struct tree *tree,
     } else {
         doctor_warning(
             findings,
-            "SELinux confines %s (%s); doctor cannot tell whether its policy lets it run " ENGINE
-            " (%s)",
-            daemon->name, daemon->label, engine);
+            "SELinux confines %s (%s); doctor cannot tell whether its policy lets it run %s "
+            "(%s)",
+            daemon->name, daemon->label, engine, context);
         doctor_hint(findings,
-                    "'restorecon -Rv /etc/libvirt/hooks " ENGINE "'; if the log stays empty "
+                    "'restorecon -Rv /etc/libvirt/hooks %s'; if the log stays empty "
                     "after a VM's start: 'ausearch -m avc -ts recent' shows what was denied, and "
-                    "audit2allow makes a module that allows it");
+                    "audit2allow makes a module that allows it",
+                    engine);
     }
+    free(context);
     free(engine);
 }
 
@@ -281,7 +285,8 @@ static bool doctor_security_apparmor_is_on(const struct tree *tree) {
 static void doctor_security_judge_without_daemon(const struct tree *tree,
                                                  struct doctor_findings *findings) {
     if (doctor_security_apparmor_is_on(tree) || doctor_security_selinux_enforces(tree)) {
-        doctor_warning(findings, "unknown: %s is on, and neither libvirtd nor virtqemud is running",
+        doctor_warning(findings,
+                       "not known: %s is on, and neither libvirtd nor virtqemud is running",
                        doctor_security_apparmor_is_on(tree) ? "AppArmor" : "SELinux");
         doctor_hint(findings, "start it, then run doctor again");
     } else {

@@ -1,8 +1,11 @@
 /* Checks of the surroundings: the user, the state directory, udev, parked VMs, Synology's DSM. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/host/architecture.h"
+#include "engine/state/boot_note.h"
 #include "engine/state/log_read.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/layout.h"
 #include "lexer/text.h"
 
 #include <stdlib.h>
@@ -70,7 +73,8 @@ void doctor_setup_state(struct doctor *doctor, struct doctor_findings *findings)
         doctor_hint(findings, "move it away; the next event creates a new log");
     } else if (facts->is_shared) {
         doctor_warning(findings, "users other than root can change %s", doctor->state);
-        doctor_hint(findings, "chown root %s; chmod 700 %s", doctor->state, doctor->state);
+        doctor_hint(findings, "sudo chown root %s; sudo chmod 700 %s", doctor->state,
+                    doctor->state);
     } else {
         doctor_setup_judge_space(doctor, findings);
     }
@@ -152,7 +156,7 @@ static void doctor_setup_judge_udev_rule(const struct tree *tree, const char *ru
                                          const char *program, struct doctor_findings *findings) {
     if (!doctor_setup_is_executable(tree, program)) {
         doctor_failed(findings, "/%s runs %s, which is not an executable file", rule, program);
-        doctor_hint(findings, "'" INSTALLER "' installs both");
+        doctor_hint(findings, "'%s' installs both", layout_installer());
     } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
         doctor_warning(findings, "/%s exists, but udev is not running (no /run/udev)", rule);
         doctor_hint(findings, "run 'virt-rules watch' as a service instead");
@@ -178,11 +182,86 @@ void doctor_setup_plugged(struct doctor *doctor, struct doctor_findings *finding
         doctor_failed(
             findings,
             "rules use plugged or unplugged, but nothing reports added or removed devices");
-        doctor_hint(findings, "'" INSTALLER "' installs a udev rule; on a host without udev "
-                              "run 'virt-rules watch' as a service");
+        doctor_hint(findings,
+                    "'%s' installs a udev rule; on a host without udev run 'virt-rules watch' as a "
+                    "service",
+                    layout_installer());
     }
     free(rule);
     free(program);
+}
+
+/* --- the rules of the host's boot */
+
+/* Whether a line of a unit or of a boot script runs 'virt-rules boot', as install.sh --boot does.
+ */
+static bool doctor_setup_runs_boot(void *context, char *text) {
+    (void)context;
+    for (char *line; (line = strsep(&text, "\n"));)
+        if (line[strspn(line, " \t")] != '#' &&
+            (strstr(line, "virt-rules boot") || strstr(line, "install.sh --boot")))
+            return true;
+    return false;
+}
+
+/* The unit that is enabled, or the script that the host runs at boot; the caller frees it. */
+static char *doctor_setup_find_boot(const struct tree *tree) {
+    static const char *const enabled[] = {
+        "etc/systemd/system/multi-user.target.wants", "etc/systemd/system/libvirtd.service.wants",
+        "etc/systemd/system/basic.target.wants", "etc/systemd/system/sysinit.target.wants", NULL};
+    static const char *const scripts[] = {"usr/local/etc/rc.d", "etc/local.d", "etc/rc.d",
+                                          "boot/config",        "etc/init.d",  NULL};
+    char *file = doctor_find_file(tree, enabled, ".service", doctor_setup_runs_boot, NULL);
+    return file ? file : doctor_find_file(tree, scripts, "", doctor_setup_runs_boot, NULL);
+}
+
+/* How it went in this boot; the state is of the running host. */
+static void doctor_setup_judge_boot_run(const struct doctor *doctor,
+                                        struct doctor_findings *findings, const char *file) {
+    char stamp[CLOCK_STAMP_SIZE];
+    enum boot_note_result result = boot_note_read(doctor->state, doctor->tree.root, stamp);
+    char *time = result ? log_read_time_text(stamp) : NULL;
+    switch (result) {
+    case BOOT_NOTE_NONE:
+        doctor_ok(findings, "/%s runs 'virt-rules boot'%s", file,
+                  *doctor->tree.root ? "" : "; it has not run since the host's boot");
+        break;
+    case BOOT_NOTE_RUNNING:
+        doctor_ok(findings, "'virt-rules boot' is at work since %s", time);
+        break;
+    case BOOT_NOTE_GOOD:
+        doctor_ok(findings, "'virt-rules boot' (/%s) did all that the rules want, %s", file, time);
+        break;
+    case BOOT_NOTE_INTERRUPTED:
+        doctor_warning(findings, "'virt-rules boot' was ended at %s before it was done", time);
+        doctor_hint(findings, "run it again: it goes on where it was; 'virt-rules log' shows what "
+                              "it did");
+        break;
+    case BOOT_NOTE_PROBLEM:
+        doctor_warning(findings, "'virt-rules boot' could not do all that the rules want, %s",
+                       time);
+        doctor_hint(findings, "'virt-rules log' says what, 'virt-rules boot --dry-run' what is "
+                              "still to be done");
+        break;
+    }
+    free(time);
+}
+
+void doctor_setup_boot(struct doctor *doctor, struct doctor_findings *findings) {
+    if (!doctor_setup_any_event(doctor->program, EVENT_BOOT))
+        return;
+    char *file = doctor_setup_find_boot(&doctor->tree);
+    if (file) {
+        doctor_setup_judge_boot_run(doctor, findings, file);
+    } else {
+        doctor_failed(findings, "there are rules 'on host boot', and nothing was found that runs "
+                                "'virt-rules boot' when the host boots");
+        doctor_hint(findings,
+                    "'systemctl enable virt-rules-boot.service'; '%s' installs it; on a host "
+                    "without systemd run 'virt-rules boot' in a boot script, before libvirt starts",
+                    layout_installer());
+    }
+    free(file);
 }
 
 /* --- parked VMs */
@@ -197,7 +276,7 @@ static void doctor_setup_judge_parked(const struct doctor *doctor, const struct 
     struct vm_state vm_state;
     bool exists = vm_state_load(&vm_state, doctor->state, domain_key(domain));
     if (vm_state.error) {
-        doctor_ok(findings, "unknown: whether VM '%s' is parked: %s", label, vm_state.ignored);
+        doctor_unknown(findings, "whether VM '%s' is parked: %s", label, vm_state.ignored);
     } else if (exists && vm_state.parked_since && vm_state_is_same_start(&vm_state, &start)) {
         char *time = log_read_time_text(vm_state.parked_since);
         doctor_warning(findings, "VM '%s' is parked since %s: no rule attaches a device to it",
@@ -212,7 +291,7 @@ void doctor_setup_parked(struct doctor *doctor, struct doctor_findings *findings
     const struct domain_list *vms = &doctor->libvirt.vms;
     size_t before = findings->count;
     if (!doctor->libvirt.vms_known) {
-        doctor_ok(findings, "unknown: whether a VM is parked");
+        doctor_unknown(findings, "whether a VM is parked");
         return;
     }
     for (size_t i = 0; i < vms->count; i++)
@@ -259,7 +338,8 @@ static void doctor_setup_judge_package(const struct tree *tree, const char *vers
     static const char *const libraries[] = {"usr/local/lib", "usr/lib", "lib", "usr/local/lib64",
                                             "usr/lib64",     "lib64",   NULL};
     char *virsh = doctor_setup_find_in_package(tree, programs, "virsh");
-    char *qemu = doctor_setup_find_in_package(tree, programs, "qemu-system-x86_64");
+    char *name = memory_printf("qemu-system-%s", architecture_name(architecture_of(tree->root)));
+    char *qemu = doctor_setup_find_in_package(tree, programs, name);
     char *library = doctor_setup_find_in_package(tree, libraries, "libvirt.so.0");
     if (library) {
         doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
@@ -268,9 +348,10 @@ static void doctor_setup_judge_package(const struct tree *tree, const char *vers
         doctor_warning(findings, "%s: libvirt.so.0 is in none of the usual directories", versions);
         doctor_hint(findings,
                     "'find /" PACKAGE
-                    "/target/ -name \"libvirt.so*\"', and set LD_LIBRARY_PATH to its directory");
+                    "/target/ -name \"libvirt.so*\"', and set library to it in virt-rules.conf");
     }
     free(virsh);
+    free(name);
     free(qemu);
     free(library);
 }

@@ -12,6 +12,7 @@
 
 #define FRAMEBUFFERS "sys/class/graphics"
 #define CONSOLES "sys/class/vtconsole"
+#define PLATFORM "sys/bus/platform/devices"
 #define CONNECTORS "sys/class/drm"
 #define USB "sys/bus/usb/devices"
 
@@ -47,7 +48,7 @@ struct display {
     struct console_list framebuffers;
     bool knows_framebuffers, knows_text;       /* their sources are there */
     bool is_text_on_vga, is_framebuffer_bound; /* what the terminals are on */
-    char *terminal;      /* one that is bound and no dummy: "vtcon1"; NULL: unknown */
+    char *console;       /* the bound one of framebuffers: "vtcon1"; NULL: none */
     bool is_on_firmware; /* the firmware's framebuffer, which is on the boot display */
 };
 
@@ -92,10 +93,8 @@ static void console_read_terminals(struct usage *usage, struct display *display)
         if (!name || !bind || strcmp(bind, "0") != 0) {
             bool is_vga = name && strstr(name, "VGA"), is_dummy = name && strstr(name, "dummy");
             bool is_framebuffer = name && strstr(name, "frame buffer");
-            if (!is_dummy) {
-                free(display->terminal);
-                display->terminal = memory_strdup(names.items[i]);
-            }
+            if (is_framebuffer && bind && !display->console)
+                display->console = memory_strdup(names.items[i]);
             display->is_text_on_vga |= is_vga || !(is_dummy || is_framebuffer);
             display->is_framebuffer_bound |= is_framebuffer || !(is_dummy || is_vga);
         }
@@ -119,15 +118,20 @@ static void console_read_kernel_consoles(struct usage *usage, struct display *di
     free(text);
 }
 
+static bool console_has_framebuffer(const struct display *display, size_t device) {
+    bool has = false;
+    for (size_t i = 0; i < display->framebuffers.count; i++)
+        has |= device_set_has(&display->framebuffers.items[i].devices, device);
+    return has;
+}
+
 /* boot_vga says which display the firmware started on; what is on it now is another question. */
 static bool console_is_on_boot_display(const struct display *display, size_t device) {
-    bool has_framebuffer = display->is_on_firmware;
-
     if (!display->knows_framebuffers || !display->knows_text)
         return true;
-    for (size_t i = 0; i < display->framebuffers.count; i++)
-        has_framebuffer |= device_set_has(&display->framebuffers.items[i].devices, device);
-    return has_framebuffer ? display->is_framebuffer_bound : display->is_text_on_vga;
+    return display->is_on_firmware || console_has_framebuffer(display, device)
+               ? display->is_framebuffer_bound
+               : display->is_text_on_vga;
 }
 
 /* The terminals are on the boot display's framebuffer, or else on the first one. */
@@ -152,8 +156,35 @@ static void console_read_display(struct usage *usage, struct display *display) {
 }
 
 static void console_finish_display(struct display *display) {
-    free(display->terminal);
+    free(display->console);
     console_finish(&display->framebuffers);
+}
+
+/* What of the console is in the way when a VM gets the display. The console of framebuffers goes
+ * when the terminals are on this one; VGA's text console is built in, and stays. */
+static void console_add_settings(const struct usage *usage, const struct display *display,
+                                 size_t device, bool is_shown) {
+    const struct host *host = usage->host;
+    struct setting_list *settings = &usage->host->devices[device].display_settings;
+
+    if (is_shown && display->console &&
+        (display->is_on_firmware || console_has_framebuffer(display, device))) {
+        char *path = memory_printf(CONSOLES "/%s/bind", display->console);
+        setting_add(settings, SETTING_CONSOLE, path, "0");
+        free(path);
+    }
+    for (size_t i = 0; i < host->framebuffer_count; i++)
+        if (host->framebuffers[i].device == device && host->framebuffers[i].driver) {
+            char *path = memory_printf(PLATFORM "/%s", host->framebuffers[i].name);
+            setting_add(settings, SETTING_FRAMEBUFFER, path, "");
+            free(path);
+        }
+}
+
+static void console_add_use(struct usage *usage, size_t device, const char *where) {
+    bool is_pci = usage->host->devices[device].bus == BUS_PCI;
+    usage_add(usage, device, USE_DISPLAY, is_pci ? where : NULL, "shows its console on it (%s)",
+              where);
 }
 
 void console_find_displays(struct usage *usage) {
@@ -161,14 +192,17 @@ void console_find_displays(struct usage *usage) {
     struct device_set other = {0};
 
     console_read_display(usage, &display);
-    for (size_t i = 0; i < usage->host->count; i++)
-        if (usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i))
-            usage_add(usage, i, USE_DISPLAY, display.terminal,
-                      "shows its console on it (boot display)");
     console_add_other_display(usage, &display, &other);
-    for (size_t i = 0; i < other.count; i++)
-        usage_add(usage, other.items[i], USE_DISPLAY, display.terminal,
-                  "shows its console on it (%s)", display.framebuffers.items[0].name);
+    for (size_t i = 0; i < usage->host->count; i++) {
+        bool is_boot_display =
+            usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i);
+        bool is_other = device_set_has(&other, i);
+        if (is_boot_display)
+            console_add_use(usage, i, "boot display");
+        if (is_other)
+            console_add_use(usage, i, display.framebuffers.items[0].name);
+        console_add_settings(usage, &display, i, is_boot_display || is_other);
+    }
     device_set_finish(&other);
     console_finish_display(&display);
 }
@@ -181,6 +215,10 @@ void console_find_ports(struct usage *usage) {
 
     for (char *line; rest && (line = text_next_line(&rest));) {
         line[strcspn(line, " \t")] = 0;
+        bool is_serial = text_starts_with(line, "hvc") ||
+                         (text_starts_with(line, "tty") && !isdigit((unsigned char)line[3]));
+        if (is_serial && !usage->host->serial_console)
+            usage->host->serial_console = memory_strdup(line);
         if (!text_starts_with(line, "tty") || strchr(line, '/'))
             continue;
         char *link = memory_printf("sys/class/tty/%s", line);

@@ -1,9 +1,11 @@
 #include "engine/host/driver.h"
 
 #include "engine/host/host.h"
+#include "engine/host/kernel_release.h"
 #include "engine/host/tree.h"
 #include "engine/system/deadline.h"
 #include "engine/system/helper.h"
+#include "engine/system/spawn.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -76,20 +78,23 @@ static void driver_bind_write(void *context, int socket) {
 /* In a process of its own: the kernel returns when the driver has released the device, and a
  * program that has it open can keep the driver from that for ever. Returns 0, or the errno of what
  * failed; ETIMEDOUT: the kernel is still at it. */
-static int driver_bind_in_time(struct bind_work work) {
+static int driver_bind_in_time(struct bind_work work, int limit_ms) {
     struct helper helper;
     int status = ECHILD;
     if (helper_start(&helper, driver_bind_write, &work) < 0)
         return errno;
-    if (helper_await(&helper, &status, sizeof status,
-                     clock_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
+    if (helper_await(&helper, &status, sizeof status, clock_now() + limit_ms) == HELPER_LATE)
         status = ETIMEDOUT;
     helper_end(&helper);
     return status;
 }
 
 int driver_write_in_time(const char *root, const char *path, const char *text) {
-    return driver_bind_in_time((struct bind_work){root, path, text, NULL, NULL});
+    return driver_write_within(root, path, text, deadline_limit(DEADLINE_BIND_MS));
+}
+
+int driver_write_within(const char *root, const char *path, const char *text, int limit_ms) {
+    return driver_bind_in_time((struct bind_work){root, path, text, NULL, NULL}, limit_ms);
 }
 
 /* The file of the driver that the device was seen on, and not of the one that it has by now: when
@@ -121,7 +126,8 @@ int driver_unbind(const struct host *host, const struct device *device, struct f
 static int driver_find_driver(const struct host *host, const struct device *device,
                               struct failure *failure) {
     int status = driver_bind_in_time(
-        (struct bind_work){host->root, "sys/bus/pci/drivers_probe", device->address, host, device});
+        (struct bind_work){host->root, "sys/bus/pci/drivers_probe", device->address, host, device},
+        deadline_limit(DEADLINE_BIND_MS));
     return status ? failure_set(failure, "no driver could be found for %s: %s", device->address,
                                 strerror(status))
                   : 0;
@@ -146,6 +152,84 @@ int driver_rebind(const struct host *host, const struct device *device, struct f
         return driver_find_driver(host, device, failure);
     return failure_set(failure, "%s cannot be unbound from %s: %s", driver, device->address,
                        strerror(status));
+}
+
+/* --- a driver of the device's own */
+
+/* Returns 0 or -1 with a message; an old kernel, before 3.16, has no such file. */
+static int driver_write_override(const struct host *host, const struct device *device,
+                                 const char *driver, struct failure *failure) {
+    char *path = memory_printf("sys/bus/pci/devices/%s/driver_override", device->address);
+    int status = driver_write_in_time(host->root, path, driver ? driver : "\n");
+    free(path);
+    return status ? failure_set(failure, "driver_override of %s cannot be written: %s",
+                                device->address, strerror(status))
+                  : 0;
+}
+
+/* The device's driver as it is now, since a killed engine may have begun it. */
+static int driver_leave(const struct host *host, const struct device *device, const char *now,
+                        struct failure *failure) {
+    char path[PATH_SIZE];
+    driver_unbind_path(path, now);
+    int status = driver_write_in_time(host->root, path, device->address);
+    if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
+        return 0;
+    if (status != ETIMEDOUT)
+        return failure_set(failure, "%s cannot be unbound from %s: %s", now, device->address,
+                           strerror(status));
+    failure_set(failure, "the driver %s has not released %s for %d s", now, device->address,
+                (deadline_limit(DEADLINE_BIND_MS) + 999) / 1000);
+    return HOST_LATE;
+}
+
+int driver_bind(const struct host *host, const struct device *device, const char *driver,
+                struct failure *failure) {
+    char now[64];
+    if (device->bus != BUS_PCI || !host->source.driver_of(host, device, now, sizeof now))
+        return failure_set(failure, "%s is gone", device->address);
+    if (driver_write_override(host, device, driver, failure) < 0)
+        return -1;
+    if (*now && (!driver || !strcmp(now, driver)))
+        return 0;
+    int status = *now ? driver_leave(host, device, now, failure) : 0;
+    if (status)
+        return status;
+    status = driver_write_in_time(host->root, "sys/bus/pci/drivers_probe", device->address);
+    return status ? failure_set(failure, "no driver could be found for %s: %s", device->address,
+                                strerror(status))
+                  : 0;
+}
+
+bool driver_is_loaded(const struct host_source *source, const char *driver) {
+    struct tree tree;
+    char *path = memory_printf("sys/bus/pci/drivers/%s", driver);
+    bool is_loaded = tree_open(&tree, source->root) && tree_has(&tree, path);
+    tree_close(&tree);
+    free(path);
+    return is_loaded;
+}
+
+/* A 'blacklist' of modprobe.d concerns modules that devices ask for, not one that is named. */
+int driver_load(const struct host_source *source, const char *driver, struct failure *failure) {
+    static const char *const places[] = {"/sbin/modprobe", "/usr/sbin/modprobe", "/bin/modprobe",
+                                         "/usr/bin/modprobe"};
+    static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    size_t i = 0;
+    if (*source->root)
+        return failure_set(failure, "no module can be loaded in a copy of a host");
+    while (i < sizeof places / sizeof *places && access(places[i], X_OK) != 0)
+        i++;
+    if (i == sizeof places / sizeof *places)
+        return failure_set(failure, "this host has no modprobe");
+    const char *arguments[] = {places[i], driver, NULL};
+    struct failure ended;
+    char *output = NULL;
+    int status = spawn(arguments, environment, SPAWN_LIMIT_MS, &output, NULL, &ended);
+    if (status < 0)
+        failure_set(failure, "%s %s", ended.message, output);
+    free(output);
+    return status;
 }
 
 /* --- who uses vfio */
@@ -248,13 +332,9 @@ char *driver_group_user(const struct host *host, const struct device *device) {
 
 bool driver_may_split_group(const struct host *host) {
     struct tree tree;
-    unsigned major = 0, minor = 0;
     if (!tree_open(&tree, host->root))
         return false;
-    char *release = tree_read(&tree, "proc/sys/kernel/osrelease");
-    /* NOLINTNEXTLINE(cert-err34-c): a version that is not a number stays 0 */
-    bool known = release && sscanf(release, "%3u.%3u", &major, &minor) == 2;
-    free(release);
+    unsigned release = kernel_release(&tree);
     tree_close(&tree);
-    return known && (major > 5 || (major == 5 && minor >= 19));
+    return release >= KERNEL_RELEASE(5, 19);
 }

@@ -30,6 +30,12 @@ void host_finish(struct host *host) {
     graph_finish(&host->block);
     graph_finish(&host->net);
     tree_finish_faults(&host->faults);
+    for (size_t i = 0; i < host->framebuffer_count; i++) {
+        free(host->framebuffers[i].name);
+        free(host->framebuffers[i].driver);
+    }
+    free(host->framebuffers);
+    free(host->serial_console);
     free(host->devices);
     free(host->root);
     *host = (struct host){0};

@@ -12,6 +12,7 @@
 
 #include "engine/host/graph.h"
 #include "engine/model/device.h"
+#include "engine/model/setting.h"
 #include "lexer/failure.h"
 
 /* What could not be read although it may be there. */
@@ -73,6 +74,9 @@ struct host_source {
      * settled. */
     enum host_settling (*settling)(const struct host_source *source, const struct device *device,
                                    char **missing);
+    /* Whether udev is still at work on events: a device or its driver may come yet. False without
+     * udev. */
+    bool (*has_events)(const struct host_source *source);
     /* Whether the device is there now; of a USB device, since it was plugged in. Reads only it. */
     bool (*is_there)(const struct host_source *source, const struct device *device);
     /* How long ago the kernel made the device's node, just before its event, in milliseconds; -1:
@@ -101,6 +105,24 @@ struct host_source {
     /* The same for a device that was left on a vfio driver, which it is unbound from. Nobody may
      * have its group open (see group_user): the kernel would wait for that process. */
     int (*rebind)(const struct host *host, const struct device *device, struct failure *failure);
+    /*
+     * Binds a PCI device to that driver, which must be loaded (see has_driver), from whatever
+     * driver it has. The name is left in driver_override: no driver that is loaded later takes the
+     * device. NULL: takes the name away, and lets the kernel find a driver for a device that has
+     * none. 0 also when the driver does not take it: driver_of() tells. HOST_LATE: as of unbind.
+     * Binding a device to a driver that is not for VMs is as dangerous as probe.
+     */
+    int (*bind)(const struct host *host, const struct device *device, const char *driver,
+                struct failure *failure);
+    /* Whether the kernel has a PCI driver of that name now. */
+    bool (*has_driver)(const struct host_source *source, const char *driver);
+    /* Loads the module of that name, as modprobe(8) does; 0 also when it has another driver. */
+    int (*load_driver)(const struct host_source *source, const char *driver,
+                       struct failure *failure);
+    /* Creates virtual functions on a physical one that has none. HOST_LATE: the driver has not done
+     * it yet, and may do so later. */
+    int (*create_functions)(const struct host *host, const struct device *physical, unsigned count,
+                            struct failure *failure);
     /*
      * Which process has the device's IOMMU group open (/dev/vfio/GROUP, or the device's own file of
      * Linux from 6.6): "qemu-system-x86 (process 4242)", which the caller frees, or NULL: none.
@@ -131,6 +153,24 @@ struct host_source {
     /* Changes `parts` of them (enum vf_config_part). Nothing happens when that is 0. */
     int (*write_vf)(const struct host *host, const struct device *device,
                     const struct vf_config *config, unsigned parts, struct failure *failure);
+
+    /* What a setting is now, whatever its `value` says, which the caller frees. NULL with errno: it
+     * is gone, or cannot be read. */
+    char *(*read_setting)(const struct host_source *source, const struct setting *setting);
+    /* Changes it to its value, in a bounded time; -1 with errno, 0: the kernel did nothing. */
+    int (*write_setting)(const struct host_source *source, const struct setting *setting,
+                         struct failure *failure);
+    /* The console that shows the virtual terminals on a framebuffer, as it is now; the caller frees
+     * both texts. False: the host has no framebuffer for it. */
+    bool (*find_console)(const struct host_source *source, struct setting *console);
+    /* Whether the device's driver has made a framebuffer. */
+    bool (*has_framebuffer)(const struct host *host, const struct device *device);
+};
+
+/* One that the firmware set up, "efi-framebuffer.0" on the platform bus. */
+struct host_framebuffer {
+    char *name, *driver; /* driver: NULL: it is bound to none */
+    size_t device;       /* the index of the card that its memory is on */
 };
 
 struct host {
@@ -140,10 +180,15 @@ struct host {
     size_t count;
     struct graph block, net; /* disks and what is made of them; network interfaces */
     struct faults faults;
-    bool has_iommu; /* the kernel made at least one IOMMU group */
+    bool has_iommu;   /* the kernel made at least one IOMMU group */
+    bool lacks_names; /* there is no list of the names of PCI devices: see names.h */
     /* The kernel shows all of its USB: at least a root hub, which is not among `devices`, and
      * nothing that cannot be read. */
     bool has_usb;
+    char
+        *serial_console; /* "ttyS0", to which the kernel writes and on which one may log in; NULL */
+    struct host_framebuffer *framebuffers;
+    size_t framebuffer_count;
     /* With which somebody can work at the host's console: those of `devices` have
      * `is_console_keyboard`, others are built in. The last one is in use by the host. 0: nobody
      * sees that console. */

@@ -1,5 +1,7 @@
 #include "engine/host/names.h"
 
+#include "engine/model/device_class.h"
+#include "engine/system/layout.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 #include "lexer/utf8.h"
@@ -87,22 +89,28 @@ static void names_read_line(const struct names_list *names, const char *line, lo
     }
 }
 
-/* The tree's own list, else that of this system; NULL: there is none. */
+/* The tree's own list, else that of this system, else the one that was installed with this program;
+ * NULL: there is none. */
 static FILE *names_open_list(const struct tree *tree) {
     static const char *const places[] = {"/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids",
                                          "/usr/share/pci.ids", "/usr/local/share/pci.ids"};
+    char prefix[PATH_MAX];
     char *path = *tree->root ? tree_resolve(tree, places[0]) : NULL;
     char *own = path ? memory_printf("%s/%s", tree->root, path) : NULL;
+    char *installed = layout_prefix(prefix) ? memory_printf("%s/pci.ids", prefix) : NULL;
     FILE *list = own ? fopen(own, "re") : NULL;
 
     for (size_t i = 0; !list && i < sizeof places / sizeof *places; i++)
         list = fopen(places[i], "re");
+    if (!list && installed)
+        list = fopen(installed, "re");
+    free(installed);
     free(own);
     free(path);
     return list;
 }
 
-struct names_list *names_create(const struct tree *tree, const struct host *host) {
+struct names_list *names_create(const struct tree *tree, struct host *host) {
     struct names_list *names = memory_zalloc(sizeof *names);
     size_t size = 0;
     char *line = NULL;
@@ -110,6 +118,7 @@ struct names_list *names_create(const struct tree *tree, const struct host *host
 
     names_collect_ids(names, host);
     FILE *list = names->count ? names_open_list(tree) : NULL;
+    host->lacks_names = names->count && !list;
     while (list && getline(&line, &size, list) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         names_read_line(names, line, &vendor);
@@ -120,15 +129,17 @@ struct names_list *names_create(const struct tree *tree, const struct host *host
     return names;
 }
 
-char *names_find(const struct names_list *names, struct device_id id) {
+char *names_find(const struct names_list *names, const struct device *device) {
+    struct device_id id = device->id;
     uint32_t number = (uint32_t)id.vendor << 16 | id.device;
     size_t place = names_place_of(names, number);
     const struct names_entry *entry = place < names->count && names->entries[place].id == number
                                           ? &names->entries[place]
                                           : &(const struct names_entry){0};
-    char *name = !entry->vendor  ? memory_printf("Device %04x:%04x", id.vendor, id.device)
+    const char *class = device_class(device);
+    char *name = !entry->vendor  ? memory_printf("%s %04x:%04x", class, id.vendor, id.device)
                  : entry->device ? memory_printf("%s %s", entry->vendor, entry->device)
-                                 : memory_printf("%s Device %04x", entry->vendor, id.device);
+                                 : memory_printf("%s %s %04x", entry->vendor, class, id.device);
 
     names_clean(name);
     return name;

@@ -2,6 +2,8 @@
 
 #include "engine/host/guards.h"
 #include "engine/host/place.h"
+#include "engine/host/process_unit.h"
+#include "engine/system/process.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -65,7 +67,7 @@ static bool open_files_is_of_no_device(const char *name) {
 static bool open_files_is_harmless(const char *name) {
     static const char *const names[] = {"snd/seq", "snd/timer", NULL};
     static const char mixer[] = "controlC";
-    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+    const char *last = text_base_name(name);
     return text_starts_with(name, "input/") || open_files_is_one_of(name, names) ||
            (text_starts_with(last, mixer) && isdigit((unsigned char)last[strlen(mixer)]));
 }
@@ -75,6 +77,18 @@ static bool open_files_is_observer(const char *program) {
     static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd", "udevadm",
                                         "mdev",          "multipathd",    NULL};
     return open_files_is_one_of(program, names);
+}
+
+/* The programs that the rules of udev and mdev run for a new device (ata_id, v4l_id, blkid) mostly
+ * do so, too; but such a rule can also run a daemon that stays. */
+static bool open_files_is_of_observer(const struct files *files, const char *process) {
+    pid_t parent = process_parent(files->tree->root, (pid_t)strtol(process, NULL, 10));
+    char *home = parent ? memory_printf("proc/%d", (int)parent) : NULL;
+    char *program = home ? tree_attribute(files->tree, home, "comm") : NULL;
+    bool is_observer = program && open_files_is_observer(program);
+    free(program);
+    free(home);
+    return is_observer;
 }
 
 /* What libvirt's VMs have open is known from their XML; any other qemu is a program like others. */
@@ -146,16 +160,18 @@ static void open_files_note(struct files *files, const struct process *process, 
         (process->is_vm ? is_assigned : open_files_is_harmless(name)))
         return;
     const struct file *file = open_files_get_file(files, name, number, is_block);
+    if (!file->devices.count)
+        return;
     const struct open_file open = {.process = process->id,
                                    .program = process->program,
                                    .entry = entry,
                                    .is_vm = process->is_vm,
+                                   .is_of_observer = open_files_is_of_observer(files, process->id),
                                    .name = name,
                                    .number = number,
                                    .is_block = is_block,
                                    .devices = &file->devices};
-    if (file->devices.count)
-        files->visit(files->context, &open);
+    files->visit(files->context, &open);
 }
 
 /* A file of the running system is known by its number, whatever its name is in a container. */
@@ -163,8 +179,8 @@ static void open_files_note_number(struct files *files, const struct process *pr
                                    const char *entry, const char *target, bool is_block,
                                    unsigned high, unsigned low) {
     static const char dev[] = "/dev/";
-    const char *below = strstr(target, dev), *slash = strrchr(target, '/');
-    char *name = memory_strdup(below ? below + strlen(dev) : slash ? slash + 1 : target);
+    const char *below = strstr(target, dev);
+    char *name = memory_strdup(below ? below + strlen(dev) : text_base_name(target));
     char *number = memory_printf("%u:%u", high, low);
     char *deleted = strstr(name, " (deleted)");
 
@@ -269,9 +285,14 @@ void open_files_each(struct usage *usage, open_files_visitor *visit, void *conte
 
 /* The processes that have files of one device open. */
 struct users {
-    char *text;         /* "Xorg (process 4242: /dev/dri/card0), ..." */
-    char *first, *last; /* the processes that the text begins and ends with */
+    char *text; /* "Xorg (process 4242: /dev/dri/card0), ..." */
+    char *last; /* the process that came last */
     size_t count;
+    bool may_stay; /* one of them is not a program of udev or mdev */
+    struct user {
+        char *process;
+        bool is_desktop; /* it draws on the display, or opened it for who does */
+    } named[PROCESSES_NAMED];
 };
 
 /* By the index of the device. */
@@ -279,18 +300,29 @@ struct all_users {
     struct users *host, *vm;
 };
 
+/* The file by which a card's display is set up, which only desktops open. */
+static bool open_files_is_desktop(const struct open_file *file) {
+    static const char *const programs[] = {"Xorg", "X", "gnome-shell", "kwin_wayland", NULL};
+    const char *name = file->name;
+    return text_starts_with(name, "dri/card") || text_starts_with(name, "nvidia-modeset") ||
+           (text_starts_with(name, "fb") && isdigit((unsigned char)name[2])) ||
+           open_files_is_one_of(file->program, programs);
+}
+
 static void open_files_add_user(struct users *users, const struct open_file *file) {
     bool is_same = users->last && strcmp(users->last, file->process) == 0;
     char *text = users->text, *longer = NULL;
 
+    users->may_stay |= !file->is_of_observer;
     if (!is_same) {
-        if (!users->count++)
-            users->first = memory_strdup(file->process);
         free(users->last);
         users->last = memory_strdup(file->process);
+        if (users->count++ < PROCESSES_NAMED)
+            users->named[users->count - 1].process = memory_strdup(file->process);
     }
     if (users->count > PROCESSES_NAMED)
         return;
+    users->named[users->count - 1].is_desktop |= open_files_is_desktop(file);
     if (!is_same)
         longer = memory_printf("%s%s%s (process %s: /dev/%s)", text ? text : "", text ? ", " : "",
                                file->program, file->process, file->name);
@@ -309,6 +341,21 @@ static void open_files_note_users(void *context, const struct open_file *file) {
         open_files_add_user(&users[file->devices->items[i]], file);
 }
 
+/* "'systemctl stop gdm.service', 'kill 4242'", each once. */
+static char *open_files_stop_text(const struct tree *tree, const struct users *users) {
+    char *text = memory_strdup("");
+    for (size_t i = 0; i < PROCESSES_NAMED && i < users->count; i++) {
+        const struct user *user = &users->named[i];
+        char *command = process_unit_stop(tree, user->process, user->is_desktop);
+        char *quoted = memory_printf("'%s'", command);
+        if (!strstr(text, quoted))
+            memory_append(&text, "%s%s", *text ? ", " : "", quoted);
+        free(quoted);
+        free(command);
+    }
+    return text;
+}
+
 /* Ends the users. NULL: there is none. */
 static char *open_files_users_text(struct users *users) {
     char *text = users->text;
@@ -317,6 +364,8 @@ static char *open_files_users_text(struct users *users) {
         free(users->text);
     }
     free(users->last);
+    for (size_t i = 0; i < PROCESSES_NAMED; i++)
+        free(users->named[i].process);
     return text;
 }
 
@@ -327,13 +376,14 @@ void open_files_find_usage(struct usage *usage) {
 
     open_files_each(usage, open_files_note_users, &all);
     for (size_t i = 0; i < count; i++) {
+        char *stop = open_files_stop_text(usage->tree, &all.host[i]);
         char *text = open_files_users_text(&all.host[i]);
         if (text)
-            usage_add(usage, i, USE_PROCESS, all.host[i].first, "uses it in %s", text);
+            usage_add(usage, i, USE_PROCESS, stop, "uses it in %s", text);
         free(text);
-        free(all.host[i].first);
+        free(stop);
+        usage->host->devices[i].is_probed = all.host[i].count && !all.host[i].may_stay;
         usage->host->devices[i].vm_use = open_files_users_text(&all.vm[i]);
-        free(all.vm[i].first);
     }
     free(all.host);
     free(all.vm);

@@ -9,6 +9,7 @@ struct open_file {
     const char *process, *program; /* "4242", "Xorg" */
     const char *entry;             /* of /proc/PID/fd */
     bool is_vm;                    /* the process is the qemu of a VM of libvirt's */
+    bool is_of_observer;           /* udev or mdev has started the process, which is to end soon */
     const char *name;              /* below /dev: "dri/card1" */
     const char *number;            /* "226:1"; NULL in a copy of a host, which has names only */
     bool is_block;

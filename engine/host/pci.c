@@ -3,6 +3,7 @@
 #include "engine/host/bus_reader.h"
 #include "engine/host/driver.h"
 #include "engine/host/iommu.h"
+#include "engine/host/kernel_release.h"
 #include "engine/host/mdev.h"
 #include "engine/model/address.h"
 #include "lexer/memory.h"
@@ -132,6 +133,33 @@ static bool pci_is_bridge(const struct device *device) {
            (class >= CLASS_HOST_BRIDGE && class < CLASS_PCI_BRIDGE);
 }
 
+/*
+ * A line of `resource` for each BAR, then one for the ROM and others of bridges: the first and the
+ * last address and the kernel's flags (include/linux/ioport.h). A kernel that gave a BAR no address
+ * writes one that begins at 0, with its size. Nothing but notes depends on it.
+ */
+static void pci_read_bars(const struct reading *reading) {
+    enum { MEMORY = 0x200, PREFETCHABLE = 0x2000, IS_64BIT = 0x100000 };
+    struct device *device = reading->device;
+    char *text = tree_directory_attribute(reading->directory, "resource"), *rest = text;
+
+    device->has_bars = text;
+    for (unsigned number = 0; number < DEVICE_BARS; number++) {
+        uint64_t field[3] = {0}; /* first, last, flags */
+        char *line = text_next_line(&rest), *end = line;
+        for (size_t i = 0; line && i < sizeof field / sizeof *field; i++)
+            field[i] = strtoull(end, &end, 16);
+        if (!(field[2] & MEMORY) || field[1] <= field[0])
+            continue;
+        device->bars[device->bar_count++] =
+            (struct device_bar){.number = number,
+                                .size = field[1] - field[0] + 1,
+                                .is_64bit = field[2] & IS_64BIT,
+                                .is_prefetchable = field[2] & PREFETCHABLE};
+    }
+    free(text);
+}
+
 static int pci_read_group(const struct reading *reading) {
     errno = 0;
     char *name = bus_reader_link(reading, "iommu_group");
@@ -156,6 +184,7 @@ static void pci_read(const struct reading *reading) {
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->reset_methods = bus_reader_fact(reading, "reset_method");
     device->power_state = bus_reader_fact(reading, "power_state");
+    pci_read_bars(reading);
     device->physical = bus_reader_link(reading, "physfn");
     device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
     device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
@@ -307,7 +336,19 @@ void pci_find_unsupported_domains(struct host *host) {
     }
 }
 
+/* Without it libvirt and we could only name the model to vfio-pci (new_id), which takes all others
+ * of the model too. */
+static bool pci_lacks_override(const struct device *device, const struct tree *tree) {
+    char *path = memory_printf(PCI "/%s/driver_override", device->address);
+    bool lacks = !tree_has(tree, path);
+    free(path);
+    return lacks;
+}
+
 void pci_find_obstacles(struct host *host, const struct tree *tree) {
+    unsigned release = kernel_release(tree);
+    bool may_lack_override = release && release < KERNEL_RELEASE_OVERRIDE;
+
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
         if (device->bus != BUS_PCI)
@@ -320,6 +361,12 @@ void pci_find_obstacles(struct host *host, const struct tree *tree) {
                 memory_strdup("vfio-pci does not accept this model: it is on its denylist"),
                 memory_strdup("load vfio-pci with disable_denylist=1 if the guest is "
                               "trusted, or assign another device"));
+        if (may_lack_override && pci_lacks_override(device, tree))
+            device_obstruct(device, OBSTACLE_KERNEL,
+                            memory_strdup("this kernel is older than Linux 3.16: it has no "
+                                          "driver_override, by which one device alone is bound to "
+                                          "vfio-pci"),
+                            memory_strdup(KERNEL_RELEASE_HINT));
         if (pci_needs_token(host, device))
             device_obstruct(
                 device, OBSTACLE_KERNEL,

@@ -18,12 +18,16 @@ static const struct device *place_find(const struct host *host, const char *name
     return device_bus_of_address(name, &bus) ? host_find(host, bus, name) : NULL;
 }
 
-/* Unplugging a physical function takes all its virtual ones, so it carries what they carry. */
+/* Unplugging a physical function takes all its virtual ones, so it carries what they carry; and a
+ * card carries the framebuffer in its memory. */
 static void place_add_name(struct device_set *set, const struct host *host, const char *name) {
     const struct device *device = place_find(host, name);
     const struct device *physical =
         device && device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
 
+    for (size_t i = 0; !device && i < host->framebuffer_count; i++)
+        if (strcmp(host->framebuffers[i].name, name) == 0)
+            device = &host->devices[host->framebuffers[i].device];
     if (device)
         device_set_add(set, (size_t)(device - host->devices));
     if (physical)
@@ -126,6 +130,16 @@ static void place_of_driver(struct device_set *set, const struct host *host,
             place_of_device(set, host, tree, &host->devices[i]);
 }
 
+static bool place_of_only_nvidia(struct device_set *set, const struct host *host,
+                                 const struct tree *tree) {
+    size_t count = 0;
+    for (size_t i = 0; i < host->count; i++)
+        count += host->devices[i].driver && strcmp(host->devices[i].driver, "nvidia") == 0;
+    if (count == 1)
+        place_of_driver(set, host, tree, "nvidia");
+    return count == 1;
+}
+
 /* NVIDIA's own driver makes no entries in sysfs; procfs says which card has which number. */
 static bool place_of_nvidia(struct device_set *set, const struct host *host,
                             const struct tree *tree, const char *number) {
@@ -133,6 +147,9 @@ static bool place_of_nvidia(struct device_set *set, const struct host *host,
     uint32_t wanted;
     bool is_known = false;
 
+    /* Files of all cards: where there is one, it is that. */
+    if (strcmp(number, "ctl") == 0 || *number == '-')
+        return place_of_only_nvidia(set, host, tree);
     if (!text_parse_decimal(number, UINT32_MAX, &wanted))
         return false;
     struct names names = tree_list(tree, gpus);
@@ -258,7 +275,7 @@ char *place_udev_name(const struct tree *tree, const char *file) {
  * classes may have one name; then the directory below /dev decides. */
 static bool place_of_class(struct device_set *set, const struct host *host, const struct tree *tree,
                            const char *file) {
-    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    const char *name = text_base_name(file);
     const char *only = text_starts_with(file, "dri/")   ? "drm"
                        : text_starts_with(file, "snd/") ? "sound"
                                                         : NULL;

@@ -38,15 +38,6 @@ static bool program_file_is_trusted(const struct file_judge *judge, const struct
            !program_file_is_writable_by_others(status);
 }
 
-/* "chown root PATH; chmod go-w PATH", as far as it is necessary. */
-static char *program_file_how_to_protect(const struct file_judge *judge, const char *path,
-                                         const struct stat *status) {
-    bool owner = !program_file_is_owner_trusted(judge, status->st_uid),
-         mode = program_file_is_writable_by_others(status);
-    return memory_printf("%s%s%s%s%s", owner ? "chown root " : "", owner ? path : "",
-                         owner && mode ? "; " : "", mode ? "chmod go-w " : "", mode ? path : "");
-}
-
 /* Others are meant to write to a directory with the sticky bit: that is not to be changed. */
 static enum program_file program_file_refuse_directory(const struct file_judge *judge,
                                                        const char *path,
@@ -60,7 +51,7 @@ static enum program_file program_file_refuse_directory(const struct file_judge *
             judge->path, path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
         sticky ? memory_strdup("move it to a directory that only root may change, such as "
                                "/usr/local/libexec")
-               : program_file_how_to_protect(judge, path, status));
+               : source_trust_hint(judge->tree->root, path));
 }
 
 /* The directory of the program, or of a link to it. `below` is its path below the root. */
@@ -116,7 +107,8 @@ static enum program_file program_file_judge_absence(const struct file_judge *jud
                         memory_printf("'%s' cannot be examined: %s", judge->path,
                                       tree_fault_text(judge->tree, error)),
                         memory_printf("'namei -l %s' shows every part of its path", judge->path));
-    return tree_is_absence(error) || error == EACCES || (*judge->tree->root && error == ELOOP)
+    return tree_is_absence(error) || error == EACCES || error == EMFILE || error == ENFILE ||
+                   error == ENOMEM || (*judge->tree->root && error == ELOOP)
                ? PROGRAM_FILE_UNKNOWN
                : PROGRAM_FILE_REFUSED;
 }
@@ -135,7 +127,7 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
             judge,
             memory_printf("'%s' may be changed by users other than root (owner %u, mode %04o)",
                           path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
-            program_file_how_to_protect(judge, path, status));
+            source_trust_hint(judge->tree->root, path));
     return program_file_judge_holder(judge, below) ? PROGRAM_FILE_USABLE : PROGRAM_FILE_REFUSED;
 }
 

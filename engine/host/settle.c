@@ -13,6 +13,8 @@
 
 #define NODES "dev/bus/usb"
 #define UDEV_SOCKET "run/udev/control" /* there is none without udevd */
+/* There as long as events are queued: udev_queue_is_empty() of systemd. */
+#define UDEV_QUEUE "run/udev/queue"
 #define UDEV_RECORDS "run/udev/data"
 /* In the record until udevd has run the RUN programs; of systemd from 257. */
 #define UDEV_AT_WORK "E:ID_PROCESSING=1"
@@ -138,6 +140,13 @@ enum host_settling settle_state(const struct host_source *source, const struct d
     return state;
 }
 
+bool settle_has_events(const struct host_source *source) {
+    struct tree tree;
+    bool has = tree_open(&tree, source->root) && tree_has(&tree, UDEV_QUEUE);
+    tree_close(&tree);
+    return has;
+}
+
 bool settle_is_there(const struct host_source *source, const struct device *device) {
     struct tree tree;
     uint32_t bus, number;
@@ -154,17 +163,26 @@ bool settle_is_there(const struct host_source *source, const struct device *devi
     return is_there;
 }
 
-/* When a node was made is known from Linux 5.18 on; udev sets its other times to those of its own
- * work. */
-int64_t settle_age_ms(const struct host_source *source, const struct device *device) {
+/* When a node was made, in ms since 1970; -1 if that is not known. It is from Linux 5.18 on; udev
+ * sets its other times to those of its own work. */
+static int64_t settle_birth_ms(const char *path) {
+#ifdef STATX_BTIME /* not in musl before 1.2.5 */
     struct statx status = {0};
-    int64_t age = -1;
+    if (statx(AT_FDCWD, path, 0, STATX_BTIME, &status) == 0 && status.stx_mask & STATX_BTIME)
+        return status.stx_btime.tv_sec * 1000 + status.stx_btime.tv_nsec / 1000000;
+#else
+    (void)path;
+#endif
+    return -1;
+}
+
+int64_t settle_age_ms(const struct host_source *source, const struct device *device) {
     if (device->bus != BUS_USB)
         return -1;
     char *path = memory_printf("%s/" NODES "/%03u/%03u", source->root, device->bus_number,
                                device->device_number);
-    if (statx(AT_FDCWD, path, 0, STATX_BTIME, &status) == 0 && status.stx_mask & STATX_BTIME)
-        age = clock_epoch() - (status.stx_btime.tv_sec * 1000 + status.stx_btime.tv_nsec / 1000000);
+    int64_t born = settle_birth_ms(path);
+    int64_t age = born < 0 ? -1 : clock_epoch() - born;
     free(path);
     return age < 0 ? -1 : age;
 }

@@ -15,6 +15,7 @@
 
 enum host_settling settle_state(const struct host_source *source, const struct device *device,
                                 char **missing);
+bool settle_has_events(const struct host_source *source);
 bool settle_is_there(const struct host_source *source, const struct device *device);
 int64_t settle_age_ms(const struct host_source *source, const struct device *device);
 

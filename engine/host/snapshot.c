@@ -7,11 +7,14 @@
 #include "engine/host/snapshot.h"
 
 #include "engine/host/anonymize.h"
+#include "engine/host/architecture.h"
 #include "engine/host/block_path.h"
+#include "engine/host/framebuffer.h"
 #include "engine/host/host.h"
 #include "engine/host/mounts.h"
 #include "engine/host/names.h"
 #include "engine/host/open_files.h"
+#include "engine/host/process_unit.h"
 #include "engine/host/routes.h"
 #include "engine/host/snapshot_domains.h"
 #include "engine/host/source_sysfs.h"
@@ -331,6 +334,18 @@ static void snapshot_copy_serial_page(struct recorder *recorder, const struct ro
     free(place);
 }
 
+/* A link to a unit that is not in the record. */
+static void snapshot_copy_service(struct recorder *recorder, const struct row *row,
+                                  const char *directory, const char *name) {
+    char *path = snapshot_join(directory, name);
+    char *service = tree_link_name(&recorder->from, directory, name);
+    (void)row;
+    if (service)
+        snapshot_put_raw_link(recorder, path, service);
+    free(service);
+    free(path);
+}
+
 /* The entries of a file system are its disks, and others that say nothing of the host. */
 static void snapshot_copy_file_system(struct recorder *recorder, const struct row *row,
                                       const char *directory, const char *name) {
@@ -356,6 +371,20 @@ static void snapshot_copy_pool(struct recorder *recorder, const struct row *row,
 static char *snapshot_keep(struct recorder *recorder, char *text) {
     (void)recorder;
     return memory_strdup(text);
+}
+
+/* A BAR's size and kind, without the place that the firmware gave it. */
+static void snapshot_write_resource(struct recorder *recorder, FILE *out, char *line) {
+    uint64_t field[3] = {0}; /* first, last, flags */
+    char *end = line;
+
+    (void)recorder;
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++)
+        field[i] = strtoull(end, &end, 16);
+    if (end == line)
+        return;
+    fprintf(out, "0x%016llx 0x%016llx 0x%016llx\n", 0ULL, (unsigned long long)(field[1] - field[0]),
+            (unsigned long long)field[2]);
 }
 
 static char *snapshot_hide_serial(struct recorder *recorder, char *text) {
@@ -529,8 +558,17 @@ static void snapshot_write_framebuffer(struct recorder *recorder, FILE *out, cha
         snapshot_write_name(recorder, out, "", line, "\n");
 }
 
+/* Of the memory map which card a framebuffer is in, without addresses. */
+static void snapshot_write_memory(struct recorder *recorder, FILE *out, char *line) {
+    static const char separator[] = " : ";
+    const char *name = strstr(line, separator);
+    if (name && (framebuffer_is_memory(name + strlen(separator)) ||
+                 host_find(recorder->host, BUS_PCI, name + strlen(separator))))
+        fprintf(out, "%*s00000000-00000000%s\n", (int)strspn(line, " "), "", name);
+}
+
 static void snapshot_write_console(struct recorder *recorder, FILE *out, char *line) {
-    if (text_starts_with(line, "tty"))
+    if (text_starts_with(line, "tty") || text_starts_with(line, "hvc"))
         snapshot_write_name(recorder, out, "", line, "\n");
 }
 
@@ -909,6 +947,18 @@ static bool snapshot_copy_class_entries(void *context, const char *name) {
     return found;
 }
 
+/* Of the control group the units: "system.slice/gdm.service", "user-1000.slice/session-2.scope". */
+static void snapshot_put_group(struct recorder *recorder, const char *home) {
+    char *group = process_unit_group(&recorder->from, home);
+    char *hidden = group ? anonymize_words(recorder->standins, group) : NULL;
+    char *line = hidden ? memory_printf("0::%s", hidden) : NULL;
+    if (line)
+        snapshot_put_line(recorder, home, "cgroup", line);
+    free(line);
+    free(hidden);
+    free(group);
+}
+
 static void snapshot_open(void *context, const struct open_file *file) {
     struct recorder *recorder = context;
     char *home = snapshot_join("proc", file->process);
@@ -916,6 +966,7 @@ static void snapshot_open(void *context, const struct open_file *file) {
     char *target = snapshot_join("dev", name);
     char *link = memory_printf("%s/fd/%s", home, file->entry);
     snapshot_put_line(recorder, home, "comm", file->program);
+    snapshot_put_group(recorder, home);
     snapshot_put_link(recorder, link, target);
     if (file->number && !file->is_block)
         snapshot_put_class_entry(recorder, file->number);
@@ -1015,8 +1066,7 @@ static void snapshot_put_unreadable(struct recorder *recorder, const char *path)
     const char *space = strstr(path, namespaces); /* links, which are read without following them */
     char *copy = memory_printf("%.*s", space ? (int)(space - path) + 3 : (int)strlen(path), path);
     char *hidden = anonymize_path(recorder->standins, copy);
-    const char *slash = strrchr(hidden, '/');
-    snapshot_put_raw_link(recorder, hidden, slash ? slash + 1 : hidden);
+    snapshot_put_raw_link(recorder, hidden, text_base_name(hidden));
     free(hidden);
     free(copy);
 }
@@ -1032,6 +1082,14 @@ static void snapshot_record_faults(struct recorder *recorder) {
 
 #define ENTRIES(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_entry)
 #define LINKS(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_link)
+/* The kernel has that file from Linux 6.1 on; of older ones other files tell, which are not copied.
+ */
+static void snapshot_record_architecture(struct recorder *recorder) {
+    enum architecture architecture = architecture_of(recorder->from.root);
+    if (architecture)
+        snapshot_put_line(recorder, "proc/sys/kernel", "arch", architecture_name(architecture));
+}
+
 #define COPIES(DIRECTORIES, NAMES, COPY)                                                           \
     { .directories = (DIRECTORIES), .names = (NAMES), .copy = (COPY) }
 #define ATTRIBUTES(DIRECTORIES, NAMES, FILTER)                                                     \
@@ -1061,6 +1119,7 @@ static const struct row rows[] = {
         "vendor device subsystem_vendor subsystem_device class numa_node boot_vga reset_method "
         "power_state sriov_numvfs sriov_totalvfs",
         snapshot_keep),
+    LINES("sys/bus/pci/devices/*", "resource", snapshot_write_resource, NULL),
     COPIES("sys/bus/pci/devices/*", "config", snapshot_copy_bytes),
     LINKS("sys/bus/pci/devices/*", "driver iommu_group physfn virtfn*"),
     ENTRIES("sys/bus/pci/devices/*", "mdev_supported_types"),
@@ -1148,6 +1207,10 @@ static const struct row rows[] = {
     ENTRIES("sys/class/drm", "card*-*"),
     ATTRIBUTES("sys/class/drm/card*-*", "status", snapshot_keep),
     LINES("proc", "fb", snapshot_write_framebuffer, NULL),
+    ENTRIES("sys/bus/platform/devices", "*-framebuffer.*"),
+    LINKS("sys/bus/platform/devices/*-framebuffer.*", "driver"),
+    LINES("proc", "iomem", snapshot_write_memory, NULL),
+    COPIES("etc/systemd/system", "display-manager.service", snapshot_copy_service),
     LINES("proc", "consoles", snapshot_write_console, NULL),
     LINES("proc/bus/input", "devices", snapshot_write_input, NULL),
     FACT(snapshot_record_domains),
@@ -1155,6 +1218,7 @@ static const struct row rows[] = {
     LINKS("sys/bus/mdev/devices/*", "mdev_type"),
 
     ATTRIBUTES("proc/sys/kernel", "osrelease", snapshot_release),
+    FACT(snapshot_record_architecture),
     FACT(snapshot_record_names),
     FACT(snapshot_record_faults),
 };
@@ -1163,8 +1227,8 @@ static const struct row rows[] = {
 static void snapshot_copy_matches(struct recorder *recorder, const struct row *row,
                                   const char *directory, const char *pattern) {
     size_t length = strcspn(pattern, "/");
-    const char *rest = pattern + length, *slash = strrchr(directory, '/');
-    char *part = *pattern == '@' ? memory_printf("%s%.*s", slash ? slash + 1 : directory,
+    const char *rest = pattern + length;
+    char *part = *pattern == '@' ? memory_printf("%s%.*s", text_base_name(directory),
                                                  (int)length - 1, pattern + 1)
                                  : memory_strndup(pattern, length);
     bool has_wildcard = *pattern == '@' || strpbrk(part, "*?[");

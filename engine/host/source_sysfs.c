@@ -5,6 +5,7 @@
 #include "engine/host/bus_reader.h"
 #include "engine/host/device_files.h"
 #include "engine/host/driver.h"
+#include "engine/host/framebuffer.h"
 #include "engine/host/guards.h"
 #include "engine/host/iommu.h"
 #include "engine/host/mdev.h"
@@ -13,6 +14,8 @@
 #include "engine/host/pci.h"
 #include "engine/host/scsi.h"
 #include "engine/host/settle.h"
+#include "engine/host/sriov.h"
+#include "engine/host/sysfs_setting.h"
 #include "engine/host/tree.h"
 #include "engine/host/usage.h"
 #include "engine/host/usb.h"
@@ -82,7 +85,7 @@ static void source_sysfs_find_names(struct host *host, const struct tree *tree) 
         if (!host->devices[i].name)
             host->devices[i].name =
                 host->devices[i].bus == BUS_PCI
-                    ? names_find(names, host->devices[i].id)
+                    ? names_find(names, &host->devices[i])
                     : memory_printf("%s device", device_bus(host->devices[i].bus)->label);
     names_destroy(names);
 }
@@ -116,6 +119,7 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree, b
     pci_find_physical_functions(host, tree);
     mdev_find_instances(host, tree);
     scsi_find_devices_above(host, tree);
+    framebuffer_find_all(host, tree);
     if (with_uses) {
         guards_find_uses(host, tree);
         device_files_read(host, tree);
@@ -224,12 +228,17 @@ struct host_source source_sysfs(const char *root) {
                                 .last_seqnum = source_sysfs_last_seqnum,
                                 .boot_id = source_sysfs_boot_id,
                                 .settling = settle_state,
+                                .has_events = settle_has_events,
                                 .is_there = settle_is_there,
                                 .age_ms = settle_age_ms,
                                 .driver_of = source_sysfs_driver_of,
                                 .unbind = driver_unbind,
                                 .probe = driver_probe,
                                 .rebind = driver_rebind,
+                                .bind = driver_bind,
+                                .has_driver = driver_is_loaded,
+                                .load_driver = driver_load,
+                                .create_functions = sriov_create,
                                 .group_user = driver_group_user,
                                 .may_split_group = driver_may_split_group,
                                 .find_mdev = mdev_instance_find,
@@ -237,5 +246,9 @@ struct host_source source_sysfs(const char *root) {
                                 .remove_mdev = mdev_instance_remove,
                                 .mdev_user = mdev_instance_user,
                                 .read_vf = vf_config_read,
-                                .write_vf = vf_config_write};
+                                .write_vf = vf_config_write,
+                                .read_setting = sysfs_setting_read,
+                                .write_setting = sysfs_setting_write,
+                                .find_console = sysfs_setting_find_console,
+                                .has_framebuffer = sysfs_setting_has_framebuffer};
 }

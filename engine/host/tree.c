@@ -15,6 +15,7 @@
 #endif
 
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 enum {
     LINKS_MAX = 40,
@@ -81,10 +82,10 @@ void tree_close(struct tree *tree) {
 
 /* Linux from 5.6 walks below a root by itself. -1: it cannot, or there is no such file. */
 static int tree_open_in_root(const struct tree *tree, const char *path, int flags) {
-#if defined SYS_openat2 && defined RESOLVE_IN_ROOT
+#if defined __NR_openat2 && defined RESOLVE_IN_ROOT
     struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    return (int)syscall(SYS_openat2, tree->fd, *path ? path : ".", &how, sizeof how);
+    return (int)syscall(__NR_openat2, tree->fd, *path ? path : ".", &how, sizeof how);
 #else
     (void)tree, (void)path, (void)flags;
     errno = ENOSYS;
@@ -296,8 +297,7 @@ char *tree_directory_link_name(int directory, const char *name) {
     if (size <= 0)
         return NULL;
     target[size] = '\0';
-    const char *slash = strrchr(target, '/');
-    return memory_strdup(slash ? slash + 1 : target);
+    return memory_strdup(text_base_name(target));
 }
 
 char *tree_link_name(const struct tree *tree, const char *path, const char *name) {

@@ -20,11 +20,11 @@ static const char *const how_to_end[] = {
     [USE_MOUNT] = "unmount it: 'umount %s'",
     [USE_SWAP] = "turn its swap off: 'swapon --show' lists it, 'swapoff' turns it off",
     [USE_MEMBER] = "take it out of %s, or stop that",
-    [USE_PROCESS] = "stop the program: 'systemctl status %s' shows what started it",
+    [USE_PROCESS] = "stop what has it open: %s",
     [USE_DEFAULT_ROUTE] = "move the default route to another card: 'ip route' shows it",
     [USE_ADDRESS] = "'ip -details address show %s' shows how it is used",
     [USE_FUNCTIONS] = "remove them: 'echo 0 >/sys/bus/pci/devices/%s/sriov_numvfs'",
-    [USE_DISPLAY] = "take the console off it: 'echo 0 >/sys/class/vtconsole/%s/bind'",
+    [USE_DISPLAY] = "'boot display' in the rule takes the console off it while the VM runs",
     [USE_CONSOLE] = "take 'console=%s' off the kernel's command line",
     [USE_KEYBOARD] = "plug a keyboard into another USB controller",
     [USE_ONLY_KEYBOARD] = "plug in another keyboard that the host keeps",
@@ -51,25 +51,62 @@ static int usage_strongest_first(const void *a, const void *b) {
     return strverscmp(left->text, right->text);
 }
 
-/* One sentence of all uses, and the hint of the strongest; ends the list. */
-static void usage_set(struct device *device, struct usage_list *list) {
-    size_t size = 0;
+static bool usage_is_of_console(enum usage_rank rank) {
+    return rank == USE_DISPLAY || rank == USE_KEYBOARD || rank == USE_ONLY_KEYBOARD;
+}
 
+static bool usage_is_any(enum usage_rank rank) {
+    (void)rank;
+    return true;
+}
+
+static bool usage_is_other(enum usage_rank rank) {
+    return !usage_is_of_console(rank);
+}
+
+static bool usage_is_lasting(enum usage_rank rank) {
+    return !usage_is_of_console(rank) && rank != USE_PROCESS;
+}
+
+/* One sentence of the uses that are meant, and the hint of the strongest; NULL: there are none. */
+static void usage_write(const struct usage_list *list, bool (*is_meant)(enum usage_rank rank),
+                        char **use, char **hint) {
+    bool is_first = true;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct usage_item *item = &list->items[i];
+        if (!is_meant(item->rank))
+            continue;
+        if (is_first) {
+            *use = memory_strdup(item->text);
+            *hint = memory_copy(item->hint);
+        } else {
+            memory_append(use, "; %s", item->text);
+        }
+        is_first = false;
+    }
+    if (*use)
+        names_clean(*use);
+    if (*hint)
+        names_clean(*hint);
+}
+
+/* Ends the list. */
+static void usage_set(struct device *device, struct usage_list *list) {
     if (list->count == 0)
         return;
     qsort(list->items, list->count, sizeof *list->items, usage_strongest_first);
-    FILE *stream = memory_stream(&device->use, &size);
+    usage_write(list, usage_is_any, &device->use, &device->use_hint);
+    usage_write(list, usage_is_other, &device->other_use, &device->other_use_hint);
+    usage_write(list, usage_is_lasting, &device->lasting_use, &device->lasting_use_hint);
     for (size_t i = 0; i < list->count; i++) {
-        fprintf(stream, "%s%s", i ? "; " : "", list->items[i].text);
-        free(list->items[i].text);
-        if (i)
-            free(list->items[i].hint);
+        bool is_display = list->items[i].rank == USE_DISPLAY;
+        device->is_display |= is_display;
+        device->has_keyboards |= !is_display && usage_is_of_console(list->items[i].rank);
     }
-    memory_stream_close(stream, &device->use);
-    names_clean(device->use);
-    device->use_hint = list->items[0].hint;
-    if (device->use_hint)
-        names_clean(device->use_hint);
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].text);
+        free(list->items[i].hint);
+    }
     free(list->items);
 }
 

@@ -4,6 +4,7 @@
 #include "engine/host/names.h"
 #include "engine/host/usage.h"
 #include "engine/model/address.h"
+#include "engine/model/device_class.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -66,9 +67,8 @@ static char *usb_name(const struct device *device) {
     bool has_maker = maker && product && strncasecmp(maker, product, strlen(maker)) == 0;
 
     if (!product)
-        return maker ? memory_printf("%s device %04x:%04x", maker, device->id.vendor,
-                                     device->id.device)
-                     : memory_printf("USB device %04x:%04x", device->id.vendor, device->id.device);
+        return memory_printf("%s%s%s %04x:%04x", maker ? maker : "", maker ? " " : "",
+                             device_class(device), device->id.vendor, device->id.device);
     return memory_printf("%s%s%s", maker && !has_maker ? maker : "", maker && !has_maker ? " " : "",
                          product);
 }

@@ -19,8 +19,8 @@
 enum {
     REPLY_SIZE = 1 << 20, /* of 256 virtual functions: some 200 bytes each, and the statistics of
                              drivers that do not know RTEXT_FILTER_SKIP_STATS */
-    REQUEST_SIZE = 256,
-    MAC_LENGTH = 6, /* of Ethernet; the kernel has room for 32 bytes */
+    MESSAGE_SIZE = 512,   /* a request, and the answer to it, which repeats it */
+    MAC_LENGTH = 6,       /* of Ethernet; the kernel has room for 32 bytes */
 };
 
 /* --- the network interface of the physical function */
@@ -108,20 +108,27 @@ static int vf_config_find(const struct host *host, const struct device *device,
 
 /* --- messages: no call here allocates memory that outlives it */
 
-static void *vf_config_add(struct nlmsghdr *message, unsigned short type, const void *data,
+union vf_message {
+    struct nlmsghdr header;
+    char room[MESSAGE_SIZE];
+};
+
+static void *vf_config_add(union vf_message *message, unsigned short type, const void *data,
                            size_t size) {
-    struct rtattr *attribute = (struct rtattr *)((char *)message + NLMSG_ALIGN(message->nlmsg_len));
+    size_t end = NLMSG_ALIGN(message->header.nlmsg_len);
+    struct rtattr *attribute = (struct rtattr *)(message->room + end);
     attribute->rta_type = type;
     attribute->rta_len = (unsigned short)RTA_LENGTH(size);
     if (size)
         memcpy(RTA_DATA(attribute), data, size);
-    message->nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->nlmsg_len) + RTA_SPACE(size));
+    message->header.nlmsg_len = (uint32_t)(end + RTA_SPACE(size));
     return attribute;
 }
 
 /* What was added since is in the attribute. */
-static void vf_config_close(struct nlmsghdr *message, struct rtattr *attribute) {
-    attribute->rta_len = (unsigned short)((char *)message + message->nlmsg_len - (char *)attribute);
+static void vf_config_close(union vf_message *message, struct rtattr *attribute) {
+    attribute->rta_len =
+        (unsigned short)(message->room + message->header.nlmsg_len - (char *)attribute);
 }
 
 /* Sends it and reads the one answer into `reply`. Returns 0 or an errno. */
@@ -208,13 +215,10 @@ bool vf_config_parse(const void *reply, size_t size, uint32_t number, struct vf_
 }
 
 static int vf_config_ask_kernel(const struct vf_place *place, struct vf_config *config) {
-    union {
-        struct nlmsghdr header;
-        char room[REQUEST_SIZE];
-    } request;
+    union vf_message request;
     uint32_t mask = RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS;
     vf_config_begin(&request.header, RTM_GETLINK, 0, place->index);
-    vf_config_add(&request.header, IFLA_EXT_MASK, &mask, sizeof mask);
+    vf_config_add(&request, IFLA_EXT_MASK, &mask, sizeof mask);
     void *reply = memory_zalloc(REPLY_SIZE);
     int error = vf_config_ask(&request.header, reply, REPLY_SIZE);
     if (!error && !vf_config_parse(reply, REPLY_SIZE, place->number, config))
@@ -236,26 +240,23 @@ static bool vf_config_parse_mac(const char *text, uint8_t mac[MAC_LENGTH]) {
 /* The kernel takes the parts one after the other, and leaves what is not there as it is. */
 static int vf_config_tell_kernel(const struct vf_place *place, const struct vf_config *config,
                                  unsigned parts) {
-    union {
-        struct nlmsghdr header;
-        char room[REQUEST_SIZE + NLMSG_LENGTH(sizeof(struct nlmsgerr))];
-    } request, reply;
+    union vf_message request, reply;
     struct ifla_vf_mac mac = {.vf = place->number};
     struct ifla_vf_vlan vlan = {.vf = place->number, .vlan = config->vlan};
     struct ifla_vf_trust trust = {.vf = place->number, .setting = config->trust == VF_TRUST_ON};
     if (parts & VF_CONFIG_MAC && !vf_config_parse_mac(config->mac, mac.mac))
         return EINVAL;
     vf_config_begin(&request.header, RTM_SETLINK, NLM_F_ACK, place->index);
-    struct rtattr *list = vf_config_add(&request.header, IFLA_VFINFO_LIST, NULL, 0);
-    struct rtattr *info = vf_config_add(&request.header, IFLA_VF_INFO, NULL, 0);
+    struct rtattr *list = vf_config_add(&request, IFLA_VFINFO_LIST, NULL, 0);
+    struct rtattr *info = vf_config_add(&request, IFLA_VF_INFO, NULL, 0);
     if (parts & VF_CONFIG_MAC)
-        vf_config_add(&request.header, IFLA_VF_MAC, &mac, sizeof mac);
+        vf_config_add(&request, IFLA_VF_MAC, &mac, sizeof mac);
     if (parts & VF_CONFIG_VLAN)
-        vf_config_add(&request.header, IFLA_VF_VLAN, &vlan, sizeof vlan);
+        vf_config_add(&request, IFLA_VF_VLAN, &vlan, sizeof vlan);
     if (parts & VF_CONFIG_TRUST)
-        vf_config_add(&request.header, IFLA_VF_TRUST, &trust, sizeof trust);
-    vf_config_close(&request.header, info);
-    vf_config_close(&request.header, list);
+        vf_config_add(&request, IFLA_VF_TRUST, &trust, sizeof trust);
+    vf_config_close(&request, info);
+    vf_config_close(&request, list);
     return vf_config_ask(&request.header, &reply, sizeof reply);
 }
 

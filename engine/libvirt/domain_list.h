@@ -5,6 +5,8 @@
  *     ROOT/run/libvirt/qemu/NAME.xml    a running VM (<domstatus>)
  *     ROOT/etc/libvirt/qemu/NAME.xml    a definition
  *
+ * (or ROOT/var/run, if that is a directory of its own).
+ *
  * A VM whose XML cannot be read or parsed is in the list as domain_unreadable() makes it. The
  * caller ends a list with domain_list_finish().
  */
@@ -35,6 +37,12 @@ void domain_list_running_in(struct domain_list *domains, const char *root,
 /* Every VM of a copy of a host, as it runs or else as it is defined. Returns false when neither
  * directory is there. */
 bool domain_list_all_in(struct domain_list *domains, const char *root);
+
+/* The definitions alone, also of VMs that run. */
+void domain_list_defined_in(struct domain_list *domains, const char *root);
+
+/* Adds the VM, which the list takes. */
+void domain_list_append(struct domain_list *domains, const struct domain *domain);
 
 /* Adds a VM from its XML; `name` is for one that cannot be parsed. */
 void domain_list_add(struct domain_list *domains, const char *name, const char *xml, size_t size);

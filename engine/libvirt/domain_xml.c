@@ -35,18 +35,21 @@ struct domain_xml_device {
     enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER, SCSI_CONTROLLER } controller;
     char model[ELEMENT_SIZE];    /* "": none */
     int index, ports, startport; /* -1: none */
+    uint64_t reserve;            /* bytes, of a PCI controller; 0: none */
+    uint64_t hole_unit;          /* bytes, of the <pcihole64> that is being read */
     bool no_hotplug;
     bool is_hub, is_usb; /* takes a USB port, wherever that is */
     bool is_shadow;      /* a <console> that stands for the first <serial> once more */
+    bool is_block;       /* a <disk type='block'> that is a disk, and no drive for media */
+    bool is_scsi;        /* a disk on a SCSI controller, or a SCSI device */
+    bool has_no_bus;     /* a disk whose <target> names none */
+    bool has_drive;      /* an <address type='drive'>, with the last three numbers below */
     struct guest_place place;
     struct { /* of a SCSI device */
         unsigned host;
         bool is_there;
     } adapter;
-    bool is_block;   /* a <disk type='block'> that is a disk, and no drive for media */
-    bool is_scsi;    /* a disk on a SCSI controller, or a SCSI device */
-    bool has_no_bus; /* a disk whose <target> names none */
-    bool has_drive;  /* an <address type='drive'>: */
+    unsigned boot; /* its <boot order='N'/>; 0: none */
     unsigned controller_index, drive_bus, drive_target, drive_unit;
 };
 
@@ -56,6 +59,7 @@ struct domain_xml_reader {
     unsigned depth;
     unsigned wrapper; /* 1 inside of a <domstatus>, else 0 */
     unsigned foreign; /* depth of an element that is none of libvirt's, 0 outside of such */
+    bool is_marking;  /* inside of our own element of <metadata>, which is at that depth */
     char path[PATH_SIZE];
     size_t path_length;
     struct domain_xml_device device;
@@ -191,6 +195,81 @@ static void domain_xml_start_os_type(struct domain_xml_reader *reader,
     reader->domain->machine = memory_strdup(machine);
 }
 
+static void domain_xml_start_os_boot(struct domain_xml_reader *reader,
+                                     const XML_Char **attributes) {
+    (void)attributes;
+    reader->domain->has_os_boot = true;
+}
+
+static void domain_xml_start_device_boot(struct domain_xml_reader *reader,
+                                         const XML_Char **attributes) {
+    domain_xml_part(attributes, "order", INT_MAX, &reader->device.boot);
+}
+
+/* ---- our own mark, see definition_mark.h ---- */
+
+/* The name without its prefix. */
+static const char *domain_xml_local_name(const XML_Char *name) {
+    const char *colon = strchr(name, ':');
+    return colon ? colon + 1 : name;
+}
+
+/* Whether the element is of our namespace, by an attribute of its own, as libvirt writes it. */
+static bool domain_xml_is_our_namespace(const XML_Char *name, const XML_Char **attributes) {
+    const char *colon = strchr(name, ':');
+    char key[ELEMENT_SIZE];
+    snprintf(key, sizeof key, "xmlns%s%.*s", colon ? ":" : "", colon ? (int)(colon - name) : 0,
+             name);
+    return domain_xml_attribute_is(attributes, key, DEFINITION_MARK_URI);
+}
+
+static bool domain_xml_copy_attribute(const XML_Char **attributes, const char *name, char *to,
+                                      size_t size) {
+    const char *text = domain_xml_attribute(attributes, name);
+    snprintf(to, size, "%s", text ? text : "");
+    return text && *text && strlen(text) < size;
+}
+
+/* A child of the mark. One that is not understood does not count: what it names is then taken for
+ * somebody else's. */
+static void domain_xml_start_mark(struct domain_xml_reader *reader, const XML_Char *name,
+                                  const XML_Char **attributes) {
+    struct domain *domain = reader->domain;
+    struct definition_mark mark = {.kind = DEFINITION_MARK_HOSTDEV};
+    const char *what = domain_xml_local_name(name), *as = domain_xml_attribute(attributes, "as");
+    if (!strcmp(what, "controller")) {
+        mark.kind = DEFINITION_MARK_CONTROLLER;
+        if (!domain_xml_number(domain_xml_attribute(attributes, "index"), GUEST_BUSES - 1,
+                               &mark.index))
+            return;
+    } else {
+        for (enum backend backend = BACKEND_NONE + 1; as && backend < BACKEND_COUNT; backend++)
+            if (!strcmp(as, syntax_backend_text(backend)))
+                mark.backend = backend;
+        domain_xml_copy_attribute(attributes, "form", mark.form, sizeof mark.form);
+        domain_xml_copy_attribute(attributes, "alias", mark.alias, sizeof mark.alias);
+        if (strcmp(what, "hostdev") != 0 || mark.backend == BACKEND_NONE ||
+            !domain_xml_copy_attribute(attributes, "address", mark.address, sizeof mark.address))
+            return;
+    }
+    domain->marks = memory_grow(domain->marks, domain->mark_count, sizeof *domain->marks);
+    domain->marks[domain->mark_count++] = mark;
+}
+
+/* At the end, as the marks may come after the devices. */
+static void domain_xml_match_marks(struct domain *domain) {
+    for (size_t i = 0; i < domain->mark_count; i++) {
+        const struct definition_mark *mark = &domain->marks[i];
+        for (size_t j = 0; j < domain->hostdev_count; j++)
+            if (domain_is_marked(&domain->hostdevs[j], mark))
+                domain->hostdevs[j].mark = mark;
+        for (size_t j = 0; j < domain->controller_count; j++)
+            if (mark->kind == DEFINITION_MARK_CONTROLLER &&
+                mark->index == domain->controllers[j].index && domain->controllers[j].is_root_port)
+                domain->controllers[j].mark = mark;
+    }
+}
+
 static void domain_xml_set_bus(struct domain_hostdev *hostdev, bool usb) {
     hostdev->bus = usb ? BUS_USB : BUS_PCI;
     hostdev->backend = usb ? BACKEND_USB : BACKEND_VFIO;
@@ -262,8 +341,49 @@ static void domain_xml_start_controller(struct domain_xml_reader *reader,
 
 static void domain_xml_start_controller_target(struct domain_xml_reader *reader,
                                                const XML_Char **attributes) {
+    unsigned chassis, kib;
+
     if (domain_xml_attribute_is(attributes, "hotplug", "off"))
         reader->device.no_hotplug = true;
+    if (domain_xml_number(domain_xml_attribute(attributes, "chassis"), UINT8_MAX, &chassis))
+        guest_add_chassis(&reader->domain->guest, chassis);
+    if (domain_xml_number(domain_xml_attribute(attributes, "memReserve"), UINT_MAX, &kib))
+        reader->device.reserve = UINT64_C(1024) * kib;
+}
+
+static void domain_xml_start_controller_model(struct domain_xml_reader *reader,
+                                              const XML_Char **attributes) {
+    reader->domain->guest.has_ioh3420 |= domain_xml_attribute_is(attributes, "name", "ioh3420");
+}
+
+/* <pcihole64 unit='KiB'>; libvirt writes that unit, and a person may write another one:
+ * virScaleInteger(). */
+static void domain_xml_start_hole(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    static const char letters[] = "KMGTPE";
+    const char *unit = domain_xml_attribute(attributes, "unit");
+    const char *letter = unit && *unit ? strchr(letters, toupper((unsigned char)*unit)) : letters;
+    uint64_t base = unit && *unit && toupper((unsigned char)unit[1]) == 'B' ? 1000 : 1024;
+
+    reader->device.hole_unit = 1; /* "b", "bytes" */
+    for (; letter && letter >= letters; letter--)
+        reader->device.hole_unit *= base;
+}
+
+static void domain_xml_end_hole(struct domain_xml_reader *reader) {
+    uint64_t value = strtoull(reader->text, NULL, 10), unit = reader->device.hole_unit;
+
+    if (reader->device.controller == PCI_CONTROLLER && value <= UINT64_MAX / unit)
+        reader->domain->guest.pci_hole64 = value * unit;
+}
+
+/* OVMF and other EFI firmware is in flash memory; a <loader type='rom'> is SeaBIOS unless it says
+ * more. */
+static void domain_xml_start_os(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    reader->domain->guest.has_efi |= domain_xml_attribute_is(attributes, "firmware", "efi");
+}
+
+static void domain_xml_start_loader(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    reader->domain->guest.has_efi |= domain_xml_attribute_is(attributes, "type", "pflash");
 }
 
 /* The ports of its EHCI controller that a UHCI companion shares. */
@@ -566,6 +686,23 @@ static bool domain_xml_argument(const char *text, const char *key, char *value, 
     return false;
 }
 
+/* "pcie-root-port.pref64-reserve=16G" of a -global, or the name of a property in <qemu:override>.
+ */
+static void domain_xml_note_reserve(struct domain_xml_reader *reader, const char *text) {
+    static const char *const properties[] = {"mem-reserve", "pref32-reserve", "pref64-reserve"};
+
+    for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
+        reader->domain->guest.reserves_by_argument |= strstr(text, properties[i]) != NULL;
+}
+
+static void domain_xml_start_property(struct domain_xml_reader *reader,
+                                      const XML_Char **attributes) {
+    const char *name = domain_xml_attribute(attributes, "name");
+
+    if (name)
+        domain_xml_note_reserve(reader, name);
+}
+
 /* What a person put on qemu's own command line: "vfio-pci,host=03:00.0", "usb-host,hostbus=1,
  * hostaddr=3", "host_device,filename=/dev/sda", "vfio-pci,sysfsdev=/sys/bus/mdev/devices/...". */
 static void domain_xml_start_argument(struct domain_xml_reader *reader,
@@ -575,6 +712,7 @@ static void domain_xml_start_argument(struct domain_xml_reader *reader,
 
     if (!text)
         return;
+    domain_xml_note_reserve(reader, text);
     domain_xml_copy_text(reader->device.element, "qemu:arg");
     reader->device.first_use = reader->domain->use_count;
     if (domain_xml_argument(text, "host=", a, sizeof a) && strpbrk(a, ":") &&
@@ -657,10 +795,15 @@ static const struct domain_xml_place {
     {"/domain/name", domain_xml_start_name},
     {"/domain/title", domain_xml_start_title},
     {"/domain/uuid", domain_xml_start_uuid},
+    {"/domain/os", domain_xml_start_os},
     {"/domain/os/type", domain_xml_start_os_type},
+    {"/domain/os/boot", domain_xml_start_os_boot},
+    {"/domain/os/loader", domain_xml_start_loader},
     {"/domain/devices/controller", domain_xml_start_controller},
     {"/domain/devices/controller/target", domain_xml_start_controller_target},
+    {"/domain/devices/controller/model", domain_xml_start_controller_model},
     {"/domain/devices/controller/master", domain_xml_start_controller_master},
+    {"/domain/devices/controller/pcihole64", domain_xml_start_hole},
     {"/domain/devices/hostdev", domain_xml_start_hostdev},
     {"/domain/devices/disk", domain_xml_start_disk},
     {"/domain/devices/interface", domain_xml_start_interface},
@@ -683,6 +826,7 @@ static const struct domain_xml_place {
     {"/domain/devices/*/source/adapter", domain_xml_start_adapter},
     {"/domain/devices/*/address", domain_xml_start_guest_address},
     {"/domain/devices/*/alias", domain_xml_start_alias},
+    {"/domain/devices/*/boot", domain_xml_start_device_boot},
     {"/domain/devices/*/source/address", domain_xml_start_source_address},
     {"/domain/devices/*/source/vendor", domain_xml_start_source_vendor},
     {"/domain/devices/*/source/product", domain_xml_start_source_product},
@@ -711,22 +855,47 @@ static void domain_xml_keep_hostdev(struct domain_xml_reader *reader) {
     reader->device.is_kept = true;
 }
 
+static void domain_xml_keep_pci_controller(struct domain *domain,
+                                           const struct domain_xml_device *device) {
+    if (device->index < 0)
+        return;
+    domain->controllers =
+        memory_grow(domain->controllers, domain->controller_count, sizeof *domain->controllers);
+    domain->controllers[domain->controller_count++] = (struct domain_controller){
+        .index = (unsigned)device->index, .is_root_port = !strcmp(device->model, "pcie-root-port")};
+}
+
 static void domain_xml_keep_controller(struct domain_xml_reader *reader) {
     const struct domain_xml_device *device = &reader->device;
     const char *model = *device->model ? device->model : NULL;
     struct guest *guest = &reader->domain->guest;
 
-    if (device->controller == PCI_CONTROLLER)
+    if (device->controller == PCI_CONTROLLER) {
         guest_add_pci(guest, model, device->index, !device->no_hotplug);
-    else if (device->controller == SCSI_CONTROLLER)
+        domain_xml_keep_pci_controller(reader->domain, device);
+        guest_set_reserve(guest, device->index, device->reserve);
+    } else if (device->controller == SCSI_CONTROLLER) {
         guest_add_scsi(guest, model, device->index);
-    else if (device->controller == USB_CONTROLLER)
+    } else if (device->controller == USB_CONTROLLER) {
         guest_add_usb(guest, &(struct guest_usb_xml){model, device->index, device->ports,
                                                      device->startport, reader->domain->id >= 0});
+    }
+}
+
+static void domain_xml_keep_boot(struct domain_xml_reader *reader) {
+    struct domain *domain = reader->domain;
+    const struct domain_xml_device *device = &reader->device;
+
+    domain->boots = memory_grow(domain->boots, domain->boot_count, sizeof *domain->boots);
+    domain->boots[domain->boot_count++] =
+        (struct domain_boot){.order = device->boot,
+                             .element = domain_xml_element_text(device),
+                             .hostdev = device->is_kept ? domain->hostdev_count : 0};
 }
 
 /* The bus of a disk whose <target> names none follows from its name, as do the unit on a SCSI
- * controller that the XML does not give. Units of other buses or targets are never asked for. */
+ * controller that the XML does not give. Units of other buses or targets are never asked for.
+ */
 static void domain_xml_end_disk(struct domain_xml_device *device) {
     struct guest_place *place = &device->place;
 
@@ -772,6 +941,8 @@ static void domain_xml_end_device(struct domain_xml_reader *reader) {
         free(device->hostdev.path);
     device->hostdev.path = NULL;
     domain_xml_keep_controller(reader);
+    if (device->boot)
+        domain_xml_keep_boot(reader);
     if (*device->hostdev.mac)
         guest_add_card(guest, device->hostdev.mac, device->is_hostdev);
     if (device->is_hub)
@@ -788,6 +959,11 @@ static void domain_xml_end_text(struct domain_xml_reader *reader) {
     reader->text_of = NULL;
     if (reader->text_length == 0)
         return;
+    if (text_of == &reader->leaf &&
+        domain_xml_path_matches(reader->path, "/domain/devices/controller/pcihole64")) {
+        domain_xml_end_hole(reader);
+        return;
+    }
     if (text_of == &reader->leaf) {
         domain_xml_read_path(reader, reader->text);
         return;
@@ -880,8 +1056,16 @@ static void domain_xml_on_start(void *data, const XML_Char *name, const XML_Char
             name);
     if (reader->refused)
         return;
+    if (reader->is_marking && reader->depth == reader->foreign + 1)
+        domain_xml_start_mark(reader, name, attributes);
+    if (!reader->foreign && !strcmp(reader->path, "/domain/metadata") &&
+        domain_xml_is_our_namespace(name, attributes) &&
+        !strcmp(domain_xml_local_name(name), "defined"))
+        reader->is_marking = true;
     if (strcmp(name, "qemu:arg") == 0 && strcmp(reader->path, "/domain") == 0)
         domain_xml_start_argument(reader, attributes);
+    else if (strcmp(name, "qemu:property") == 0 && strcmp(reader->path, "/domain") == 0)
+        domain_xml_start_property(reader, attributes);
     if (reader->foreign || domain_xml_start_wrapper(reader, name, attributes))
         return;
     if (domain_xml_is_foreign(name, attributes) || !domain_xml_path_push(reader, name)) {
@@ -914,6 +1098,7 @@ static void domain_xml_on_end(void *data, const XML_Char *name) {
         domain_xml_path_pop(reader);
     } else if (reader->foreign == reader->depth) {
         reader->foreign = 0;
+        reader->is_marking = false;
     }
     reader->depth--;
 }
@@ -973,6 +1158,11 @@ static void domain_xml_explain(struct domain_xml_reader *reader) {
             domain_xml_column_number(reader), XML_ErrorString(code));
 }
 
+/* The state of a VM without a UUID, which libvirt never has, is in files of its name. */
+static bool domain_xml_is_file_name(const char *name) {
+    return !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static int domain_xml_read(struct domain_xml_reader *reader, const char *xml, size_t size) {
     XML_SetUserData(reader->parser, reader);
     XML_SetElementHandler(reader->parser, domain_xml_on_start, domain_xml_on_end);
@@ -986,6 +1176,13 @@ static int domain_xml_read(struct domain_xml_reader *reader, const char *xml, si
         failure_set(reader->failure, "the <domain> has no <name>");
         return -1;
     }
+    if (!reader->domain->uuid && !domain_xml_is_file_name(reader->domain->name)) {
+        failure_set(reader->failure,
+                    "the <domain> has no <uuid>, and its name '%s' cannot be that of a file",
+                    reader->domain->name);
+        return -1;
+    }
+    domain_xml_match_marks(reader->domain);
     guest_finish_controllers(&reader->domain->guest, reader->domain->machine);
     return 0;
 }

@@ -31,6 +31,7 @@ void libvirt_answer_get(struct libvirt_answer *answer) {
     int status = virt_asker_find_library(&library, &error);
     if (status == 0) {
         answer->library = *library.path ? memory_strdup(library.path) : NULL;
+        answer->library_why = memory_strdup(library.why);
         answer->library_version = library.version;
         status = virt_asker_connect(&virt, NULL, &error);
     }
@@ -48,6 +49,7 @@ void libvirt_answer_from_tree(struct libvirt_answer *answer, const char *root) {
 
 void libvirt_answer_finish(struct libvirt_answer *answer) {
     free(answer->library);
+    free(answer->library_why);
     free(answer->uri);
     free(answer->error);
     free(answer->hint);

@@ -8,7 +8,7 @@
 struct libvirt_answer {
     bool asked;
     /* Of the library: NULL and 0 when none was found. */
-    char *library;
+    char *library, *library_why;
     unsigned long library_version; /* 9000000 is 9.0.0 */
     /* Of the daemon: NULL and 0 when it did not answer. */
     char *uri;

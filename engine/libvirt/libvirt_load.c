@@ -1,20 +1,17 @@
 #include "engine/libvirt/libvirt_load.h"
 
+#include "engine/libvirt/elf.h"
+#include "engine/system/conf.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#define SYNOLOGY "/var/packages/Virtualization/target"
-
-const char *const libvirt_load_places[] = {
-    "libvirt.so.0",
-    SYNOLOGY "/usr/local/lib/libvirt.so.0",
-    SYNOLOGY "/usr/lib/libvirt.so.0",
-    SYNOLOGY "/lib/libvirt.so.0",
-    NULL,
-};
 
 #define SYMBOL(name, member)                                                                       \
     { name, offsetof(struct libvirt_api, member) }
@@ -40,6 +37,10 @@ static const struct libvirt_load_symbol symbols[] = {
     SYMBOL("virDomainGetState", state),
     SYMBOL("virDomainAttachDeviceFlags", attach),
     SYMBOL("virDomainDetachDeviceFlags", detach),
+    SYMBOL("virDomainIsActive", is_active),
+    SYMBOL("virDomainIsPersistent", is_persistent),
+    SYMBOL("virDomainHasManagedSaveImage", is_saved),
+    SYMBOL("virDomainSetMetadata", set_metadata),
     SYMBOL("virDomainReset", reset),
     SYMBOL("virDomainReboot", reboot),
     SYMBOL("virDomainFree", free),
@@ -59,27 +60,111 @@ static const struct libvirt_load_symbol event_symbols[] = {
     SYMBOL("virEventRemoveTimeout", remove_timeout),
 };
 
-static void *libvirt_load_first(const char *const *libraries, struct virt_error *error) {
+/* --- a library with its dependencies in one directory */
+
+/* What a NAS has in its directory of libvirt; for its own programs it sets LD_LIBRARY_PATH. */
+struct libvirt_load_beside {
+    char *directories[2]; /* of the library, and the one of the other name, lib or lib64 */
+    char *tried[256];
+    size_t count;
+};
+
+/* One C library is in this process already, and no part of another one may join it. */
+static bool libvirt_load_is_c_library(const char *name) {
+    static const char *const names[] = {
+        "ld-",    "ld.so",    "libc.",   "libc-",      "libm.",   "libdl.",  "libpthread.",
+        "librt.", "libutil.", "libanl.", "libresolv.", "libnss_", "libmvec."};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_starts_with(name, names[i]))
+            return true;
+    return false;
+}
+
+static bool libvirt_load_is_new(struct libvirt_load_beside *beside, const char *path) {
+    enum { LIMIT = sizeof beside->tried / sizeof *beside->tried };
+    for (size_t i = 0; i < beside->count; i++)
+        if (!strcmp(beside->tried[i], path))
+            return false;
+    if (beside->count == LIMIT)
+        return false;
+    beside->tried[beside->count++] = memory_strdup(path);
+    return true;
+}
+
+static void libvirt_load_needed(void *context, const char *name);
+
+/* First what the library needs, then itself: the loader takes one that is loaded, by its soname,
+ * instead of searching for it. */
+static void libvirt_load_dependency(struct libvirt_load_beside *beside, const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0 || (status.st_mode & S_IWOTH) ||
+        !libvirt_load_is_new(beside, path))
+        return;
+    elf_each_needed(path, libvirt_load_needed, beside);
+    dlopen(path, RTLD_LAZY | RTLD_LOCAL); /* the library itself says what is missing */
+}
+
+static void libvirt_load_needed(void *context, const char *name) {
+    struct libvirt_load_beside *beside = context;
+    if (strchr(name, '/') || libvirt_load_is_c_library(name) ||
+        dlopen(name, RTLD_LAZY | RTLD_NOLOAD))
+        return;
+    for (size_t i = 0; i < 2 && beside->directories[i]; i++) {
+        char *path = memory_printf("%s/%s", beside->directories[i], name);
+        libvirt_load_dependency(beside, path);
+        free(path);
+    }
+}
+
+static void libvirt_load_beside(const char *path) {
+    struct libvirt_load_beside beside = {0};
+    char *directory = memory_strndup(path, (size_t)(strrchr(path, '/') - path));
+    size_t length = strlen(directory);
+    beside.directories[0] = directory;
+    if (text_ends_with(directory, "/lib64"))
+        beside.directories[1] = memory_strndup(directory, length - 2);
+    else if (text_ends_with(directory, "/lib"))
+        beside.directories[1] = memory_printf("%s64", directory);
+    elf_each_needed(path, libvirt_load_needed, &beside);
+    for (size_t i = 0; i < beside.count; i++)
+        free(beside.tried[i]);
+    free(beside.directories[0]);
+    free(beside.directories[1]);
+}
+
+static void *libvirt_load_library(const char *name) {
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library || !strchr(name, '/') || access(name, R_OK) != 0)
+        return library;
+    libvirt_load_beside(name);
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* --- the library */
+
+static void *libvirt_load_first(const char *const *libraries, size_t *used,
+                                struct virt_error *error) {
     char tried[1024] = "", why[512] = "";
     size_t length = 0;
 
-    for (; *libraries; libraries++) {
-        void *library = dlopen(*libraries, RTLD_NOW | RTLD_LOCAL);
+    for (*used = 0; libraries[*used]; ++*used) {
+        const char *name = libraries[*used];
+        void *library = libvirt_load_library(name);
 
         if (library)
             return library;
         /* A library that is there but does not load says more than the first that is not. */
-        if (!*why || access(*libraries, F_OK) == 0)
+        if (!*why || access(name, F_OK) == 0)
             snprintf(why, sizeof why, "%s", dlerror());
         if (length < sizeof tried)
             length += (size_t)snprintf(tried + length, sizeof tried - length, "%s%s",
-                                       length ? ", " : "", *libraries);
+                                       length ? ", " : "", name);
     }
-    virt_error_set(
-        error, VIRT_UNREACHABLE,
-        "install libvirt (Debian: libvirt0; Synology: Virtual Machine Manager), or put its folder "
-        "into LD_LIBRARY_PATH",
-        "the libvirt library does not load: %s; tried %s", why, tried);
+    virt_error_set(error, VIRT_UNREACHABLE,
+                   "install libvirt (Debian: libvirt0; Synology: Virtual Machine Manager; QNAP: "
+                   "Virtualization Station), or name the file in " CONF_NAME
+                   ": library = /DIRECTORY/libvirt.so.0",
+                   "the libvirt library does not load: %s; tried %s", why, tried);
     return NULL;
 }
 
@@ -101,8 +186,8 @@ static int libvirt_load_symbols(struct libvirt_api *api, void *library, struct v
     return 0;
 }
 
-void *libvirt_load_open(struct libvirt_api *api, const char *const *libraries,
+void *libvirt_load_open(struct libvirt_api *api, const char *const *libraries, size_t *used,
                         struct virt_error *error) {
-    void *library = libvirt_load_first(libraries, error);
+    void *library = libvirt_load_first(libraries, used, error);
     return library && libvirt_load_symbols(api, library, error) == 0 ? library : NULL;
 }

@@ -25,6 +25,10 @@ struct libvirt_api {
     __typeof__(virDomainGetState) *state;
     __typeof__(virDomainAttachDeviceFlags) *attach;
     __typeof__(virDomainDetachDeviceFlags) *detach;
+    __typeof__(virDomainIsActive) *is_active;
+    __typeof__(virDomainIsPersistent) *is_persistent;
+    __typeof__(virDomainHasManagedSaveImage) *is_saved;
+    __typeof__(virDomainSetMetadata) *set_metadata;
     __typeof__(virDomainReset) *reset;
     __typeof__(virDomainReboot) *reboot;
     __typeof__(virDomainFree) *free;
@@ -41,12 +45,13 @@ struct libvirt_api {
     __typeof__(virEventRemoveTimeout) *remove_timeout;
 };
 
-/* Where hosts keep the library, in the order of trying; NULL ends the list. */
-extern const char *const libvirt_load_places[];
-
-/* Loads the first of `libraries` that can be loaded, for as long as the process lives: libvirt
- * cannot be unloaded. Returns what dlopen(3) does, or NULL with `error`. */
-void *libvirt_load_open(struct libvirt_api *api, const char *const *libraries,
+/*
+ * Loads the first of `libraries` (NULL ends them) that can be loaded, for as long as the process
+ * lives: libvirt cannot be unloaded. Of one that is named with its directory, the libraries that it
+ * needs are also looked for there, as on a NAS. `used` is its place in the list. Returns what
+ * dlopen(3) does, or NULL with `error`.
+ */
+void *libvirt_load_open(struct libvirt_api *api, const char *const *libraries, size_t *used,
                         struct virt_error *error);
 
 #endif

@@ -22,9 +22,16 @@ void virt_set_subject(struct virt *virt, const char *subject) {
         virt->ops->subject(virt, subject);
 }
 
+void virt_definition_finish(struct virt_definition *definition) {
+    free(definition->xml);
+    *definition = (struct virt_definition){0};
+}
+
 void virt_list_free(struct virt_domain *vms, size_t count) {
-    for (size_t i = 0; vms && i < count; i++)
+    for (size_t i = 0; vms && i < count; i++) {
         free(vms[i].xml);
+        free(vms[i].why);
+    }
     free(vms);
 }
 
@@ -36,6 +43,7 @@ int virt_error_set(struct virt_error *error, enum virt_error_kind kind, const ch
     va_end(arguments);
     error->kind = kind;
     error->code = 0;
+    error->is_unknown = false;
     return failure_hint(&error->failure, "%s", hint);
 }
 

@@ -29,13 +29,25 @@ enum virt_error_kind {
 struct virt_error {
     enum virt_error_kind kind;
     int code; /* libvirt's virErrorNumber; 0 when not from libvirt */
+    /* Neither code nor words are known: the daemon translates, or is of another version. It counts
+     * as VIRT_TRANSIENT, unless a look at the VM tells more. */
+    bool is_unknown;
     struct failure failure;
 };
 
-/* One VM as list() returns it. */
+/* One VM as list() returns it, and read() completes it. */
 struct virt_domain {
     char uuid[37];
-    char *xml;
+    char *xml; /* NULL: libvirt did not give it */
+    char *why; /* then, in libvirt's words; NULL: libvirt has no such VM any more */
+};
+
+/* What libvirt keeps of a VM for its next start. */
+struct virt_definition {
+    char *xml;          /* of that start, also while the VM runs */
+    bool is_running;    /* or paused */
+    bool is_persistent; /* else the VM is transient: it is forgotten when it stops */
+    bool is_saved;      /* 'virsh managedsave': its next start goes on with what was saved */
 };
 
 /* How a VM that has a process came to run. */
@@ -77,13 +89,19 @@ struct virt_ops {
      * of a stopped VM its definition, which has no id. A title that two VMs have is an error. The
      * caller frees it. */
     int (*domain_xml)(struct virt *virt, const char *vm, char **xml, struct virt_error *error);
-    /* Every running VM, without those that stop meanwhile. The caller frees the list with
-     * virt_list_free(). */
+    /* The UUID of every running VM. The caller frees the list with virt_list_free(). */
     int (*list)(struct virt *virt, struct virt_domain **vms, size_t *count,
                 struct virt_error *error);
-    /* Every VM that libvirt knows, running or not. */
+    /* Of every VM that libvirt knows, running or not. */
     int (*list_all)(struct virt *virt, struct virt_domain **vms, size_t *count,
                     struct virt_error *error);
+    /*
+     * Sets `xml` or `why` of VMs that have neither. From 11.0 to 11.4 libvirt gives the XML of a VM
+     * only when no other job of that VM runs, for which it waits 30 s (src/qemu/qemu_driver.c of
+     * 11.3; NEWS of 11.0, 11.5): of such a VM `why` says that the XML has not come in time. After
+     * -1 some VMs may be read.
+     */
+    int (*read)(struct virt *virt, struct virt_domain *vms, size_t count, struct virt_error *error);
     /* Of the VM with that UUID and `id`, as for attach(). VIRT_NOT_RUNNING: it has stopped, or has
      * been started again since. Answered while a job runs. */
     int (*state)(struct virt *virt, const char *uuid, int id, enum virt_state *state,
@@ -100,6 +118,21 @@ struct virt_ops {
                   struct virt_error *error);
     int (*reset)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
     int (*reboot)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
+    /* Of the VM with that UUID. The caller ends it with virt_definition_finish(). */
+    int (*definition)(struct virt *virt, const char *uuid, struct virt_definition *definition,
+                      struct virt_error *error);
+    /*
+     * Attach to and detach from the definition alone: a running VM stays as it is. Each call
+     * changes that one device in what libvirt has then, so an edit made meanwhile is kept.
+     */
+    int (*attach_defined)(struct virt *virt, const char *uuid, const char *xml,
+                          struct virt_error *error);
+    int (*detach_defined)(struct virt *virt, const char *uuid, const char *xml,
+                          struct virt_error *error);
+    /* Writes our mark (model/definition_mark.h) into the definition's <metadata>, instead of the
+     * one that is there; NULL removes that. */
+    int (*mark_defined)(struct virt *virt, const char *uuid, const char *xml,
+                        struct virt_error *error);
     /* Queues the running VM's events for wait(). Watches one VM at a time; each call empties the
      * queue. Call it before the change whose events you want. */
     int (*watch)(struct virt *virt, const char *uuid, struct virt_error *error);
@@ -125,8 +158,8 @@ struct virt {
 
 /*
  * Connects to libvirt in a process of its own (virt_asker.h), which loads it with dlopen
- * (libvirt.so.0 from the loader's path, then the places where Virtual Machine Manager keeps it).
- * `uri` NULL: LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than
+ * from where libvirt_places.h finds it. `uri` NULL: what LIBVIRT_DEFAULT_URI or virt-rules.conf
+ * sets, else the first of libvirt_places.h that answers. Requires no symbol newer than
  * LIBVIRT_1.3.4. Gives SIGPIPE an empty handler where it has the default, because libvirt's client
  * writes to a socket whose daemon may be gone. The caller closes it with virt_close(), which takes
  * NULL too. After -1 `virt` is NULL.
@@ -136,6 +169,7 @@ int virt_asker_connect(struct virt **virt, const char *uri, struct virt_error *e
 /* The library that virt_asker_connect() loads. */
 struct virt_library {
     char path[512];
+    char why[512];         /* it was taken */
     unsigned long version; /* 9000000 is 9.0.0 */
 };
 
@@ -157,6 +191,7 @@ unsigned long virt_version(struct virt *virt);
 void virt_set_subject(struct virt *virt, const char *subject);
 
 void virt_close(struct virt *virt);
+void virt_definition_finish(struct virt_definition *definition);
 void virt_list_free(struct virt_domain *vms, size_t count);
 
 #endif

@@ -19,11 +19,16 @@ enum virt_asker_call {
     CALL_XML,
     CALL_LIST,
     CALL_LIST_ALL,
+    CALL_READ,
     CALL_STATE,
+    CALL_DEFINITION,
     CALL_ATTACH,
     CALL_DETACH,
     CALL_RESET,
     CALL_REBOOT,
+    CALL_ATTACH_DEFINED,
+    CALL_DETACH_DEFINED,
+    CALL_MARK_DEFINED,
     CALL_WATCH,
     CALL_WAIT,
     CALL_ABOUT,
@@ -37,11 +42,16 @@ static const char *const asker_texts[] = {
     [CALL_XML] = "the VM's XML has not come",
     [CALL_LIST] = "the list of running VMs has not come",
     [CALL_LIST_ALL] = "the list of VMs has not come",
+    [CALL_READ] = "the VM's XML has not come",
     [CALL_STATE] = "the VM's state has not come",
+    [CALL_DEFINITION] = "the VM's definition has not come",
     [CALL_ATTACH] = "attach",
     [CALL_DETACH] = "detach",
     [CALL_RESET] = "reset",
     [CALL_REBOOT] = "reboot",
+    [CALL_ATTACH_DEFINED] = "attach to the definition",
+    [CALL_DETACH_DEFINED] = "detach from the definition",
+    [CALL_MARK_DEFINED] = "metadata of the definition",
     [CALL_WATCH] = "the VM's events have not been subscribed to",
     [CALL_WAIT] = "the VM's events have not come",
     [CALL_ABOUT] = "its version has not come",
@@ -62,6 +72,12 @@ struct virt_asker_answer {
     struct virt_error error;
 };
 
+/* A VM whose XML has not come, and is not asked for until then. */
+struct virt_asker_silence {
+    char uuid[37];
+    int64_t until;
+};
+
 struct virt_asker {
     struct virt virt;
     const struct virt_asker_work *work;
@@ -71,6 +87,8 @@ struct virt_asker {
     bool is_open; /* the helper has a connection, or makes one at the next call */
     struct virt_error no_answer;
     int64_t no_answer_until;
+    struct virt_asker_silence *silences;
+    size_t silence_count;
 };
 
 static struct virt_asker *virt_asker_self(struct virt *virt) {
@@ -96,6 +114,11 @@ static void virt_asker_serve_put(struct virt_asker_service *service, const void 
     service->size += size;
 }
 
+/* NULL arrives as "". */
+static void virt_asker_serve_put_text(struct virt_asker_service *service, const char *text) {
+    virt_asker_serve_put(service, text ? text : "", (text ? strlen(text) : 0) + 1);
+}
+
 static int virt_asker_serve_list(struct virt_asker_service *service, struct virt_error *error) {
     struct virt_domain *vms = NULL;
     size_t count = 0;
@@ -104,11 +127,20 @@ static int virt_asker_serve_list(struct virt_asker_service *service, struct virt
                      : service->virt->ops->list_all(service->virt, &vms, &count, error);
     if (status < 0)
         return -1;
-    for (size_t i = 0; i < count; i++) {
-        virt_asker_serve_put(service, vms[i].uuid, sizeof vms[i].uuid);
-        virt_asker_serve_put(service, vms[i].xml, strlen(vms[i].xml) + 1);
-    }
+    virt_asker_serve_put(service, vms, count * sizeof *vms);
     virt_list_free(vms, count);
+    return 0;
+}
+
+static int virt_asker_serve_read(struct virt_asker_service *service, struct virt_error *error) {
+    struct virt_domain vm = {0};
+    snprintf(vm.uuid, sizeof vm.uuid, "%s", service->first);
+    if (service->virt->ops->read(service->virt, &vm, 1, error) < 0)
+        return -1;
+    virt_asker_serve_put_text(service, vm.xml);
+    virt_asker_serve_put_text(service, vm.why);
+    free(vm.xml);
+    free(vm.why);
     return 0;
 }
 
@@ -150,6 +182,17 @@ static int virt_asker_serve_state(struct virt_asker_service *service, struct vir
     return status;
 }
 
+static int virt_asker_serve_definition(struct virt_asker_service *service,
+                                       struct virt_error *error) {
+    struct virt_definition definition = {0};
+    if (service->virt->ops->definition(service->virt, service->first, &definition, error) < 0)
+        return -1;
+    virt_asker_serve_put(service, &definition, sizeof definition);
+    virt_asker_serve_put(service, definition.xml, strlen(definition.xml) + 1);
+    virt_definition_finish(&definition);
+    return 0;
+}
+
 static int virt_asker_serve_call(struct virt_asker_service *service, struct virt_error *error) {
     struct virt *virt = service->virt;
     int id = service->question.number;
@@ -163,8 +206,12 @@ static int virt_asker_serve_call(struct virt_asker_service *service, struct virt
     case CALL_LIST:
     case CALL_LIST_ALL:
         return virt_asker_serve_list(service, error);
+    case CALL_READ:
+        return virt_asker_serve_read(service, error);
     case CALL_STATE:
         return virt_asker_serve_state(service, error);
+    case CALL_DEFINITION:
+        return virt_asker_serve_definition(service, error);
     case CALL_ATTACH:
         return virt->ops->attach(virt, service->first, id, service->second, error);
     case CALL_DETACH:
@@ -173,6 +220,12 @@ static int virt_asker_serve_call(struct virt_asker_service *service, struct virt
         return virt->ops->reset(virt, service->first, id, error);
     case CALL_REBOOT:
         return virt->ops->reboot(virt, service->first, id, error);
+    case CALL_ATTACH_DEFINED:
+        return virt->ops->attach_defined(virt, service->first, service->second, error);
+    case CALL_DETACH_DEFINED:
+        return virt->ops->detach_defined(virt, service->first, service->second, error);
+    case CALL_MARK_DEFINED:
+        return virt->ops->mark_defined(virt, service->first, service->second, error);
     case CALL_WATCH:
         return virt->ops->watch(virt, service->first, error);
     case CALL_WAIT:
@@ -224,7 +277,7 @@ static void virt_asker_serve(void *context, int socket) {
 /* --- in the engine: errors */
 
 static bool virt_asker_is_change(enum virt_asker_call call) {
-    return call >= CALL_ATTACH && call <= CALL_REBOOT;
+    return call >= CALL_ATTACH && call <= CALL_MARK_DEFINED;
 }
 
 static int virt_asker_seconds(int64_t milliseconds) {
@@ -288,9 +341,10 @@ struct virt_asker_exchange {
     char *bytes; /* of the answer, for the caller to free */
 };
 
-static bool virt_asker_send(const struct virt_asker *asker,
-                            const struct virt_asker_exchange *exchange) {
-    const struct virt_asker_question *question = &exchange->question;
+static bool virt_asker_send(const struct virt_asker *asker, struct virt_asker_exchange *exchange) {
+    struct virt_asker_question *question = &exchange->question;
+    question->first_size = exchange->first ? strlen(exchange->first) + 1 : 0;
+    question->second_size = exchange->second ? strlen(exchange->second) + 1 : 0;
     return helper_send(asker->helper.socket, question, sizeof *question) &&
            helper_send(asker->helper.socket, exchange->first, question->first_size) &&
            helper_send(asker->helper.socket, exchange->second, question->second_size);
@@ -321,25 +375,27 @@ static enum helper_answer virt_asker_await(const struct virt_asker *asker,
     return helper_await(&asker->helper, exchange->bytes, answer->size, start + limit);
 }
 
-/* With a helper. Returns 0, or -1 with `error`. */
-static int virt_asker_exchange(struct virt_asker *asker, struct virt_asker_exchange *exchange,
-                               int64_t limit, struct virt_error *error) {
-    struct virt_asker_question *question = &exchange->question;
-    question->first_size = exchange->first ? strlen(exchange->first) + 1 : 0;
-    question->second_size = exchange->second ? strlen(exchange->second) + 1 : 0;
-    if (!virt_asker_send(asker, exchange))
-        return virt_asker_fail_crashed(asker, error);
+/* Returns 0, or -1 with `error`. */
+static int virt_asker_receive(struct virt_asker *asker, struct virt_asker_exchange *exchange,
+                              int64_t limit, struct virt_error *error) {
     switch (virt_asker_await(asker, exchange, limit)) {
     case HELPER_ANSWERED:
         break;
     case HELPER_ENDED:
         return virt_asker_fail_crashed(asker, error);
     case HELPER_LATE:
-        return virt_asker_fail_late(asker, question->call, limit, error);
+        return virt_asker_fail_late(asker, exchange->question.call, limit, error);
     }
     if (exchange->answer.status < 0)
         *error = exchange->answer.error;
     return exchange->answer.status;
+}
+
+/* With a helper. Returns 0, or -1 with `error`. */
+static int virt_asker_exchange(struct virt_asker *asker, struct virt_asker_exchange *exchange,
+                               int64_t limit, struct virt_error *error) {
+    return virt_asker_send(asker, exchange) ? virt_asker_receive(asker, exchange, limit, error)
+                                            : virt_asker_fail_crashed(asker, error);
 }
 
 static int virt_asker_start(struct virt_asker *asker, struct virt_error *error) {
@@ -361,6 +417,16 @@ static int virt_asker_open_connection(struct virt_asker *asker, struct virt_erro
     return status;
 }
 
+/* Before each call. Returns 0, or -1 with `error`. */
+static int virt_asker_begin(struct virt_asker *asker, struct virt_error *error) {
+    if (clock_now() < asker->no_answer_until) {
+        *error = asker->no_answer;
+        return -1;
+    }
+    asker->no_answer_until = 0;
+    return virt_asker_open_connection(asker, error);
+}
+
 /* Returns 0, or -1 with `error`; then there are no bytes. */
 static int virt_asker_call(struct virt *virt, struct virt_asker_exchange *exchange,
                            struct virt_error *error) {
@@ -370,12 +436,7 @@ static int virt_asker_call(struct virt *virt, struct virt_asker_exchange *exchan
         deadline_limit(virt_asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
     if (call == CALL_WAIT)
         limit += exchange->question.number;
-    if (clock_now() < asker->no_answer_until) {
-        *error = asker->no_answer;
-        return -1;
-    }
-    asker->no_answer_until = 0;
-    if (virt_asker_open_connection(asker, error) < 0)
+    if (virt_asker_begin(asker, error) < 0)
         return -1;
     int status = virt_asker_exchange(asker, exchange, limit, error);
     if (status < 0) {
@@ -395,28 +456,12 @@ static int virt_asker_domain_xml(struct virt *virt, const char *vm, char **xml,
     return status;
 }
 
-static void virt_asker_take_list(const struct virt_asker_exchange *exchange,
-                                 struct virt_domain **vms, size_t *count) {
-    const char *at = exchange->bytes, *end = at + exchange->answer.size;
-    *vms = memory_zalloc(sizeof **vms);
-    for (*count = 0; at < end; ++*count) {
-        *vms = memory_grow(*vms, *count, sizeof **vms);
-        struct virt_domain *vm = &(*vms)[*count];
-        memcpy(vm->uuid, at, sizeof vm->uuid);
-        vm->xml = memory_strdup(at + sizeof vm->uuid);
-        at += sizeof vm->uuid + strlen(vm->xml) + 1;
-    }
-}
-
 static int virt_asker_list_by(struct virt *virt, enum virt_asker_call call,
                               struct virt_domain **vms, size_t *count, struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = call}};
     int status = virt_asker_call(virt, &exchange, error);
-    *vms = NULL;
-    *count = 0;
-    if (status == 0)
-        virt_asker_take_list(&exchange, vms, count);
-    free(exchange.bytes);
+    *vms = (struct virt_domain *)exchange.bytes;
+    *count = status == 0 ? exchange.answer.size / sizeof **vms : 0;
     return status;
 }
 
@@ -430,6 +475,139 @@ static int virt_asker_list_all(struct virt *virt, struct virt_domain **vms, size
     return virt_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
 }
 
+/*
+ * The XML of each VM, asked for one by one. An asker that waits for that of one VM goes on with it,
+ * and another asks for the rest: so a VM that has a job hides no other VM. One that makes no
+ * connection says that it is not the VM that does not answer, but libvirt.
+ */
+enum { READ_PATIENCE_MS = 500, READ_WAITING = 8 };
+
+struct virt_asker_waiting {
+    struct helper helper;
+    struct virt_domain *vm;
+};
+
+struct virt_asker_reading {
+    struct virt_asker *asker;
+    int64_t end;
+    struct virt_asker_waiting waiting[READ_WAITING];
+    size_t count;
+};
+
+/* Or an error, which the call that receives the answer finds too. */
+static bool virt_asker_has_answer(const struct helper *helper, int64_t until) {
+    struct pollfd input = {.fd = helper->socket, .events = POLLIN};
+    int ready;
+    do {
+        int64_t left = until - clock_now();
+        ready = poll(&input, 1, left > 0 ? (int)left : 0);
+    } while ((ready < 0 && errno == EINTR) || (ready == 0 && clock_now() < until));
+    return ready != 0;
+}
+
+static struct virt_asker_silence *virt_asker_find_silence(struct virt_asker *asker,
+                                                          const char *uuid) {
+    for (size_t i = 0; i < asker->silence_count; i++)
+        if (strcmp(asker->silences[i].uuid, uuid) == 0) // NOLINT(clang-analyzer-*): each VM has one
+            return &asker->silences[i];
+    return NULL;
+}
+
+static char *virt_asker_describe_silence(void) {
+    return memory_printf(VIRT_NO_ANSWER "%s within %d s", asker_texts[CALL_READ],
+                         virt_asker_seconds(deadline_limit(DEADLINE_ANSWER_MS)));
+}
+
+static void virt_asker_add_silence(struct virt_asker *asker, struct virt_domain *vm) {
+    struct virt_asker_silence *silence = virt_asker_find_silence(asker, vm->uuid);
+    if (!silence) {
+        asker->silences =
+            memory_grow(asker->silences, asker->silence_count, sizeof *asker->silences);
+        silence = &asker->silences[asker->silence_count++];
+        memcpy(silence->uuid, vm->uuid, sizeof silence->uuid);
+    }
+    silence->until = clock_now() + deadline_limit(DEADLINE_ANSWER_MS);
+    vm->why = virt_asker_describe_silence();
+}
+
+static char *virt_asker_take_text(const char **at) {
+    char *text = **at ? memory_strdup(*at) : NULL;
+    *at += strlen(*at) + 1;
+    return text;
+}
+
+/* The answer has begun to come. */
+static int virt_asker_take_vm(struct virt_asker *asker, struct virt_domain *vm,
+                              struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_READ}};
+    int status = virt_asker_receive(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+    if (status == 0) {
+        const char *at = exchange.bytes;
+        vm->xml = virt_asker_take_text(&at); // NOLINT(clang-analyzer-*): each that waits has its VM
+        vm->why = virt_asker_take_text(&at);
+    }
+    free(exchange.bytes);
+    return status;
+}
+
+static int virt_asker_read_vm(struct virt_asker_reading *reading, struct virt_domain *vm,
+                              struct virt_error *error) {
+    struct virt_asker *asker = reading->asker;
+    const struct virt_asker_silence *silence = virt_asker_find_silence(asker, vm->uuid);
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_READ}, .first = vm->uuid};
+    if (silence && clock_now() < silence->until) {
+        vm->why = virt_asker_describe_silence();
+        return 0;
+    }
+    if (virt_asker_begin(asker, error) < 0)
+        return -1;
+    if (!virt_asker_send(asker, &exchange))
+        return virt_asker_fail_crashed(asker, error);
+    bool is_last = reading->count == READ_WAITING;
+    int64_t until = is_last ? reading->end : clock_now() + deadline_limit(READ_PATIENCE_MS);
+    if (virt_asker_has_answer(&asker->helper, until))
+        return virt_asker_take_vm(asker, vm, error);
+    if (is_last)
+        return virt_asker_fail_late(asker, CALL_READ, deadline_limit(DEADLINE_ANSWER_MS), error);
+    reading->waiting[reading->count++] = (struct virt_asker_waiting){asker->helper, vm};
+    asker->helper = (struct helper){.socket = -1};
+    asker->is_open = false;
+    return virt_asker_open_connection(asker, error);
+}
+
+/* The first asker is kept if it answers, as it watches events: so it comes last. */
+static int virt_asker_read_waiting(struct virt_asker_reading *reading, struct virt_error *error) {
+    struct virt_asker *asker = reading->asker;
+    int status = 0;
+    while (status == 0 && reading->count) {
+        struct virt_asker_waiting *waiting = &reading->waiting[--reading->count];
+        if (virt_asker_has_answer(&waiting->helper, reading->end)) {
+            helper_end(&asker->helper);
+            asker->helper = waiting->helper;
+            asker->is_open = true;
+            status = virt_asker_take_vm(asker, waiting->vm, error);
+        } else {
+            helper_end(&waiting->helper);
+            virt_asker_add_silence(asker, waiting->vm);
+        }
+    }
+    return status;
+}
+
+static int virt_asker_read(struct virt *virt, struct virt_domain *vms, size_t count,
+                           struct virt_error *error) {
+    struct virt_asker_reading reading = {.asker = virt_asker_self(virt)};
+    int status = 0;
+    reading.end = clock_now() + deadline_limit(DEADLINE_ANSWER_MS);
+    for (size_t i = 0; status == 0 && i < count; i++)
+        status = virt_asker_read_vm(&reading, &vms[i], error);
+    if (status == 0)
+        status = virt_asker_read_waiting(&reading, error);
+    while (reading.count)
+        helper_end(&reading.waiting[--reading.count].helper);
+    return status;
+}
+
 static int virt_asker_state(struct virt *virt, const char *uuid, int id, enum virt_state *state,
                             struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = CALL_STATE, .number = id},
@@ -438,6 +616,20 @@ static int virt_asker_state(struct virt *virt, const char *uuid, int id, enum vi
     *state = VIRT_STATE_STARTED;
     if (status == 0 && exchange.bytes)
         memcpy(state, exchange.bytes, sizeof *state);
+    free(exchange.bytes);
+    return status;
+}
+
+/* The struct as the helper has it, with a pointer of its own, then the XML. */
+static int virt_asker_definition(struct virt *virt, const char *uuid,
+                                 struct virt_definition *definition, struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_DEFINITION}, .first = uuid};
+    int status = virt_asker_call(virt, &exchange, error);
+    *definition = (struct virt_definition){0};
+    if (status == 0 && exchange.bytes) {
+        memcpy(definition, exchange.bytes, sizeof *definition);
+        definition->xml = memory_strdup(exchange.bytes + sizeof *definition);
+    }
     free(exchange.bytes);
     return status;
 }
@@ -468,6 +660,21 @@ static int virt_asker_reset(struct virt *virt, const char *uuid, int id, struct 
 static int virt_asker_reboot(struct virt *virt, const char *uuid, int id,
                              struct virt_error *error) {
     return virt_asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
+}
+
+static int virt_asker_attach_defined(struct virt *virt, const char *uuid, const char *xml,
+                                     struct virt_error *error) {
+    return virt_asker_change(virt, CALL_ATTACH_DEFINED, uuid, -1, xml, error);
+}
+
+static int virt_asker_detach_defined(struct virt *virt, const char *uuid, const char *xml,
+                                     struct virt_error *error) {
+    return virt_asker_change(virt, CALL_DETACH_DEFINED, uuid, -1, xml, error);
+}
+
+static int virt_asker_mark_defined(struct virt *virt, const char *uuid, const char *xml,
+                                   struct virt_error *error) {
+    return virt_asker_change(virt, CALL_MARK_DEFINED, uuid, -1, xml, error);
 }
 
 static int virt_asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
@@ -519,6 +726,7 @@ static void virt_asker_close(struct virt *virt) {
     free(exchange.bytes);
     free(asker->uri);
     free(asker->subject);
+    free(asker->silences);
     free(asker);
 }
 
@@ -526,9 +734,14 @@ static const struct virt_ops asker_operations = {
     .domain_xml = virt_asker_domain_xml,
     .list = virt_asker_list,
     .list_all = virt_asker_list_all,
+    .read = virt_asker_read,
     .state = virt_asker_state,
     .attach = virt_asker_attach,
     .detach = virt_asker_detach,
+    .definition = virt_asker_definition,
+    .attach_defined = virt_asker_attach_defined,
+    .detach_defined = virt_asker_detach_defined,
+    .mark_defined = virt_asker_mark_defined,
     .reset = virt_asker_reset,
     .reboot = virt_asker_reboot,
     .watch = virt_asker_watch,

@@ -77,6 +77,32 @@ void device_add_interface(struct device *device, uint32_t class_code, char *driv
     interface->driver = driver;
 }
 
+bool device_repeats_class(const struct device *device, size_t interface) {
+    size_t i = 0;
+    while (device->interfaces[i].class_code != device->interfaces[interface].class_code)
+        i++;
+    return i < interface;
+}
+
+bool device_repeats_driver(const struct device *device, size_t interface) {
+    const char *driver = device->interfaces[interface].driver;
+    bool had = !driver || (device->driver && !strcmp(driver, device->driver));
+    for (size_t i = 0; i < interface && !had; i++)
+        had = device->interfaces[i].driver && !strcmp(driver, device->interfaces[i].driver);
+    return had;
+}
+
+bool device_is_same_slot(const struct device *device, const struct device *other) {
+    size_t length = strcspn(device->address, ".");
+    return device->bus == BUS_PCI && other->bus == BUS_PCI &&
+           !strncmp(device->address, other->address, length + 1);
+}
+
+bool device_is_on_root_bus(const struct device *device) {
+    const char *colon = device->bus == BUS_PCI ? strchr(device->address, ':') : NULL;
+    return colon && !strncmp(colon, ":00:", 4);
+}
+
 struct device_file *device_add_file(struct device *device, enum device_file_kind kind, char *path) {
     device->files = memory_grow(device->files, device->file_count, sizeof *device->files);
     struct device_file *file = &device->files[device->file_count++];
@@ -217,6 +243,12 @@ struct device device_copy(const struct device *device) {
     result.instance = memory_copy(device->instance);
     result.use = memory_copy(device->use);
     result.use_hint = memory_copy(device->use_hint);
+    result.other_use = memory_copy(device->other_use);
+    result.other_use_hint = memory_copy(device->other_use_hint);
+    result.lasting_use = memory_copy(device->lasting_use);
+    result.lasting_use_hint = memory_copy(device->lasting_use_hint);
+    result.display_settings = (struct setting_list){.count = 0};
+    setting_add_all(&result.display_settings, &device->display_settings);
     result.vm_use = memory_copy(device->vm_use);
     result.obstacle_text = memory_copy(device->obstacle_text);
     result.obstacle_hint = memory_copy(device->obstacle_hint);
@@ -264,10 +296,26 @@ void device_finish(struct device *device) {
     free(device->product);
     free(device->use);
     free(device->use_hint);
+    free(device->other_use);
+    free(device->other_use_hint);
+    free(device->lasting_use);
+    free(device->lasting_use_hint);
+    setting_finish(&device->display_settings);
     free(device->vm_use);
     free(device->obstacle_text);
     free(device->obstacle_hint);
     *device = (struct device){0};
+}
+
+void device_give_up_display(struct device *device) {
+    if (!device->is_display)
+        return;
+    free(device->use);
+    free(device->use_hint);
+    device->use = device->other_use;
+    device->use_hint = device->other_use_hint;
+    device->other_use = device->other_use_hint = NULL;
+    device->is_display = false;
 }
 
 char *device_text(const struct device *device) {

@@ -6,6 +6,8 @@
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
 
+#include "engine/model/setting.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,6 +86,15 @@ struct device_file {
     bool readonly; /* the medium is write-protected */
 };
 
+/* A memory BAR of a PCI function: addresses of the host behind which its registers or memory are.
+ * Neither I/O ports nor the expansion ROM. */
+struct device_bar {
+    unsigned number;
+    uint64_t size; /* bytes, a power of two; of a resizable BAR the one it has now */
+    bool is_64bit, is_prefetchable;
+};
+enum { DEVICE_BARS = 6 };
+
 /* A type of mediated devices that a PCI device offers. */
 struct device_mdev_type {
     char *name;         /* "nvidia-63" */
@@ -129,10 +140,14 @@ struct device {
     enum pci_header header; /* PCI only */
     enum pci_kind kind;     /* PCI only: has it an Express capability? */
     bool boot_vga;
-    bool is_console_keyboard; /* see `keyboards` of struct host */
-    char *reset_methods;      /* "flr bus"; NULL when unknown */
-    char *power_state;        /* "D0"; NULL when unknown */
-    char *physical;           /* of a virtual function the address of its physical one; else NULL */
+    bool is_console_keyboard;  /* see `keyboards` of struct host */
+    bool has_bars;             /* PCI: `bars` is known */
+    bool goes_with_controller; /* which is in the same IOMMU group: the group then is viable */
+    char *reset_methods;       /* "flr bus"; NULL when unknown */
+    char *power_state;         /* "D0"; NULL when unknown */
+    struct device_bar bars[DEVICE_BARS];
+    size_t bar_count;
+    char *physical; /* of a virtual function the address of its physical one; else NULL */
     /* What is known of that physical function, without the host's use of it; NULL: it is not among
      * the host's devices. */
     struct device *physical_function;
@@ -140,9 +155,8 @@ struct device {
     /* Of a PCI device in a domain above ffff the address of the controller whose driver makes that
      * domain (Intel VMD); else NULL. The device leaves the host when that driver does. */
     char *controller;
-    bool goes_with_controller;  /* which is in the same IOMMU group: the group then is viable */
-    unsigned virtual_functions; /* that run on it now */
-    unsigned vf_total;          /* that it can have; 0: none, or unknown */
+    unsigned virtual_functions;          /* that run on it now */
+    unsigned vf_total;                   /* that it can have; 0: none, or unknown */
     struct device_mdev_type *mdev_types; /* PCI only, in the order of their names */
     size_t mdev_type_count;
     struct device_mdev *mdevs; /* in the order of their UUIDs */
@@ -178,6 +192,19 @@ struct device {
     char *use;
     /* How to end the first of these uses: "unmount it: 'umount /srv'"; NULL: nothing to suggest. */
     char *use_hint;
+    /* Uses that are of the host's console: it is shown on it; or what is typed at it comes from the
+     * only keyboards, of which this is one or which are behind it. */
+    bool is_display, has_keyboards;
+    /* All programs that have a file of it open were started by udev or mdev, as ata_id and blkid,
+     * which look at a device for a moment. */
+    bool is_probed;
+    /* The uses that are not of the console, and how to end the first of them; NULL: none. */
+    char *other_use, *other_use_hint;
+    /* The same without what programs do that have a file of it open: that ends with them. */
+    char *lasting_use, *lasting_use_hint;
+    /* What the host changes before a VM gets it as 'boot display': consoles and framebuffers are
+     * unbound. */
+    struct setting_list display_settings;
     /* The process of a VM that has a file of it open, other than VFIO's and its USB file, as a disk
      * that is its own: "qemu-system-x86 (process 4242: /dev/sdb)"; NULL: none. */
     char *vm_use;
@@ -191,6 +218,14 @@ void device_finish(struct device *device);
 
 /* One more interface of a USB device. Takes the driver's name. */
 void device_add_interface(struct device *device, uint32_t class_code, char *driver);
+/* Whether an interface before this one has the same class, or driver; none counts as repeated, as
+ * does the device's own. */
+bool device_repeats_class(const struct device *device, size_t interface);
+bool device_repeats_driver(const struct device *device, size_t interface);
+/* Of PCI devices: functions of one card, or of one device of the chipset. */
+bool device_is_same_slot(const struct device *device, const struct device *other);
+/* Of a PCI device: on the root bus are those of the processor and the chipset, and no card. */
+bool device_is_on_root_bus(const struct device *device);
 /* One more file, without links; takes the path. The result is borrowed until the next one. */
 struct device_file *device_add_file(struct device *device, enum device_file_kind kind, char *path);
 /* Take the texts. */
@@ -233,6 +268,9 @@ bool device_is_on(const struct device *scsi, const struct device *device);
 /* The order of a device and that place in a snapshot: PCI by address, then USB by port path, then
  * SCSI by address. */
 int device_compare(enum bus bus, const char *address, const struct device *device);
+
+/* The host has given up its console on the device. */
+void device_give_up_display(struct device *device);
 
 /* Notes an obstacle, unless the device has a stronger one. Takes both texts. */
 void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint);

@@ -3,6 +3,7 @@
 #include "lexer/memory.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,7 +55,76 @@ void domain_finish(struct domain *domain) {
         free(domain->hostdevs[i].element);
     }
     free(domain->hostdevs);
+    for (size_t i = 0; i < domain->boot_count; i++)
+        free(domain->boots[i].element);
+    free(domain->boots);
+    free(domain->controllers);
+    free(domain->marks);
     *domain = (struct domain){.id = -1};
+}
+
+bool domain_is_marked(const struct domain_hostdev *hostdev, const struct definition_mark *mark) {
+    char address[DEFINITION_MARK_ADDRESS];
+    snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    return mark->kind == DEFINITION_MARK_HOSTDEV && mark->backend == hostdev->backend &&
+           !strcmp(mark->address, hostdev->bus == BUS_USB ? address : hostdev->address) &&
+           (!*mark->alias || !strcmp(mark->alias, hostdev->alias));
+}
+
+bool domain_has_marked(const struct domain *domain, const struct definition_mark *mark) {
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (domain_is_marked(&domain->hostdevs[i], mark))
+            return true;
+    for (size_t i = 0; i < domain->controller_count; i++)
+        if (mark->kind == DEFINITION_MARK_CONTROLLER && domain->controllers[i].is_root_port &&
+            mark->index == domain->controllers[i].index)
+            return true;
+    return false;
+}
+
+static void domain_keep_hostdev(struct domain *left, const struct domain *domain, size_t index) {
+    left->hostdevs[left->hostdev_count++] = domain->hostdevs[index];
+    for (size_t i = 0; i < domain->use_count; i++)
+        if (domain->uses[i].hostdev == index + 1) {
+            left->uses[left->use_count] = domain->uses[i];
+            left->uses[left->use_count++].hostdev = left->hostdev_count;
+        }
+    for (size_t i = 0; i < domain->boot_count; i++)
+        if (domain->boots[i].hostdev == index + 1) {
+            left->boots[left->boot_count] = domain->boots[i];
+            left->boots[left->boot_count++].hostdev = left->hostdev_count;
+        }
+}
+
+void domain_without_marked(struct domain *left, const struct domain *domain, const bool *kept) {
+    *left = *domain;
+    left->hostdevs = memory_zalloc((domain->hostdev_count + 1) * sizeof *left->hostdevs);
+    left->uses = memory_zalloc((domain->use_count + 1) * sizeof *left->uses);
+    left->boots = memory_zalloc((domain->boot_count + 1) * sizeof *left->boots);
+    left->hostdev_count = left->use_count = left->boot_count = 0;
+    for (size_t i = 0; i < domain->use_count; i++)
+        if (!domain->uses[i].hostdev)
+            left->uses[left->use_count++] = domain->uses[i];
+    for (size_t i = 0; i < domain->boot_count; i++)
+        if (!domain->boots[i].hostdev)
+            left->boots[left->boot_count++] = domain->boots[i];
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &domain->hostdevs[i];
+        if (!hostdev->mark || (kept && kept[i])) {
+            domain_keep_hostdev(left, domain, i);
+            continue;
+        }
+        guest_leave(&left->guest, &hostdev->place);
+        if (*hostdev->mac)
+            guest_remove_card(&left->guest, hostdev->mac);
+    }
+}
+
+void domain_finish_without(struct domain *left) {
+    free(left->hostdevs);
+    free(left->uses);
+    free(left->boots);
+    *left = (struct domain){.id = -1};
 }
 
 const char *domain_key(const struct domain *domain) {

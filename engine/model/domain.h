@@ -2,6 +2,7 @@
 #ifndef ENGINE_DOMAIN_H
 #define ENGINE_DOMAIN_H
 
+#include "engine/model/definition_mark.h"
 #include "engine/model/device.h"
 #include "engine/model/guest.h"
 #include "parser/syntax.h"
@@ -35,6 +36,22 @@ struct domain_hostdev {
     unsigned device_number;
     char alias[64];           /* "hostdev0", or "" */
     struct guest_place place; /* in the guest */
+    /* We have put it into the VM's definition: one of the domain's marks; NULL: somebody else. */
+    const struct definition_mark *mark;
+};
+
+/* A controller of type 'pci'. */
+struct domain_controller {
+    unsigned index; /* of the bus that it gives */
+    bool is_root_port;
+    const struct definition_mark *mark; /* as of a hostdev */
+};
+
+/* An element of <devices> with a <boot order='N'/>. */
+struct domain_boot {
+    unsigned order;
+    char *element;  /* for people: "disk vda" */
+    size_t hostdev; /* its number in the list, from 1; 0: it is not one */
 };
 
 /* What else of the host an element of the XML names, which may be on a device of the host. */
@@ -69,10 +86,18 @@ struct domain {
     bool is_off;   /* a status file of libvirt says that it is shut off */
     /* What it has cannot be read, and why; it may have anything. NULL: it can. */
     char *unreadable;
+    bool is_unread; /* it is so as libvirt did not give the XML, and may do so later */
     struct domain_hostdev *hostdevs;
     size_t hostdev_count;
     struct domain_use *uses; /* beside the hostdevs */
     size_t use_count;
+    struct domain_controller *controllers;
+    size_t controller_count;
+    struct domain_boot *boots;
+    size_t boot_count;
+    bool has_os_boot; /* <os> has a <boot dev='...'/>, which excludes all <boot order='N'/> */
+    struct definition_mark *marks; /* what is ours of it, there or not: see definition_mark.h */
+    size_t mark_count;
     /* A definition that a person typed may have no controllers: libvirt adds them. */
     struct guest guest;
 };
@@ -84,6 +109,18 @@ void domain_from_name(struct domain *domain, const char *name);
 /* A VM whose XML cannot be read or parsed, and why: it may hold any device. */
 void domain_unreadable(struct domain *domain, const char *name, const char *why);
 void domain_finish(struct domain *domain);
+
+/* Whether the mark is of that hostdev; and whether what it is of is in the domain. */
+bool domain_is_marked(const struct domain_hostdev *hostdev, const struct definition_mark *mark);
+bool domain_has_marked(const struct domain *domain, const struct definition_mark *mark);
+
+/*
+ * The domain as it would be without some of the hostdevs that are marked as ours: those with `kept`
+ * set (one for each hostdev of `domain`; NULL: none) stay. It borrows all texts of `domain`;
+ * domain_finish_without() ends it.
+ */
+void domain_without_marked(struct domain *left, const struct domain *domain, const bool *kept);
+void domain_finish_without(struct domain *left);
 
 /* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
 const char *domain_key(const struct domain *domain);

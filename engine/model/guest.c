@@ -9,6 +9,13 @@
 
 enum { HUB_PORTS = 8, PORT_DEPTH = 4 }; /* libvirt's own */
 
+/* --- bits */
+
+static void guest_set_bit(uint64_t *bits, unsigned number, bool is_set) {
+    uint64_t bit = UINT64_C(1) << number % 64;
+    bits[number / 64] = is_set ? bits[number / 64] | bit : bits[number / 64] & ~bit;
+}
+
 /* --- PCI */
 
 static void guest_add_port(struct guest *guest, int index, bool has_hotplug) {
@@ -49,6 +56,8 @@ void guest_add_pci(struct guest *guest, const char *model, int index, bool has_h
         guest->has_unknown_bus = true;
         return;
     }
+    if (index >= 0 && (unsigned)index >= guest->next_bus)
+        guest->next_bus = (unsigned)index + 1;
     bool is_pci_root = strcmp(model, "pci-root") == 0;
     guest->has_pcie_root |= strcmp(model, "pcie-root") == 0;
     guest->has_pci_root |= is_pci_root;
@@ -64,6 +73,11 @@ void guest_add_pci(struct guest *guest, const char *model, int index, bool has_h
             guest->buses[index].first_slot = bus_models[i].first_slot;
         }
     }
+}
+
+void guest_set_reserve(struct guest *guest, int index, uint64_t reserve) {
+    if (index >= 0)
+        guest->buses[index].reserve = reserve;
 }
 
 static bool guest_is_free(const struct guest_bus *bus, unsigned slot) {
@@ -86,7 +100,11 @@ static bool guest_find_slot(const struct guest *guest, struct guest_place *place
         for (unsigned slot = bus->first_slot; bus->kind == GUEST_BUS_SLOTS && slot < GUEST_SLOTS;
              slot++)
             if (guest_is_free(bus, slot)) {
-                *place = (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = i, .slot = slot};
+                *place = (struct guest_place){.kind = GUEST_PLACE_PCI,
+                                              .bus = i,
+                                              .slot = slot,
+                                              .has_pci_bus = true,
+                                              .pci_bus = i};
                 return true;
             }
     }
@@ -103,6 +121,74 @@ static bool guest_take_port(struct guest *guest, bool is_named, struct guest_pla
     guest->buses[bus].used |= 1;
     if (is_named)
         *place = (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = bus};
+    place->has_pci_bus = true;
+    place->pci_bus = bus;
+    return true;
+}
+
+void guest_add_chassis(struct guest *guest, unsigned chassis) {
+    guest_set_bit(guest->chassis, chassis % GUEST_BUSES, true);
+}
+
+/* As libvirt numbers them, by the index, unless somebody else has given that number. */
+static unsigned guest_take_chassis(struct guest *guest, unsigned index) {
+    unsigned chassis = index;
+
+    while (guest->chassis[chassis / 64] >> chassis % 64 & 1)
+        chassis = chassis % (GUEST_BUSES - 1) + 1;
+    guest_add_chassis(guest, chassis);
+    return chassis;
+}
+
+/* Slots of bus 0 that libvirt and qemu have plans for, whether the XML names what is there or not:
+ * of the host bridge, and on q35 of the first graphics card, USB, sound, a bridge to PCI, and the
+ * chipset (qemuDomainValidateDevicePCISlotsQ35()). A virt machine has no more than its bridge. */
+static bool guest_is_reserved(const struct guest *guest, unsigned slot) {
+    bool is_of_q35 = slot == 0x01 || slot == 0x1a || slot == 0x1b || slot >= 0x1d;
+    return slot == 0 || (is_of_q35 && !guest->is_virt);
+}
+
+bool guest_add_root_port(struct guest *guest, struct guest_place *place) {
+    unsigned slot = 0;
+
+    while (slot < GUEST_SLOTS &&
+           (guest_is_reserved(guest, slot) || !guest_is_free(&guest->buses[0], slot)))
+        slot++;
+    if (!guest->has_pcie_root || guest->has_no_pci || slot == GUEST_SLOTS ||
+        guest->next_bus >= GUEST_BUSES)
+        return false;
+    *place = (struct guest_place){.kind = GUEST_PLACE_PCI,
+                                  .bus = guest->next_bus,
+                                  .needs_port_controller = true,
+                                  .port_slot = slot,
+                                  .port_chassis = guest_take_chassis(guest, guest->next_bus),
+                                  .port_model = guest->has_ioh3420 ? "ioh3420" : "pcie-root-port"};
+    guest->buses[0].used |= UINT32_C(1) << slot;
+    guest_add_pci(guest, "pcie-root-port", (int)place->bus, true);
+    guest->buses[place->bus].used |= 1;
+    return true;
+}
+
+/* In a definition every place is named: libvirt would add controllers of its own, which stay when
+ * the device goes. */
+static bool guest_take_definition_pci(struct guest *guest, enum pci_kind kind,
+                                      struct guest_place *place) {
+    /* A graphics card gets slot 2 (qemuDomainValidateDevicePCISlotsPIIX3()); for the last slot
+     * libvirt would add a bridge. */
+    const uint32_t kept = UINT32_C(1) << 2 | UINT32_C(1) << 31;
+    bool wants_slot = !guest->has_pcie_root || kind == PCI_CONVENTIONAL;
+
+    if (!guest->has_pcie_root)
+        guest->buses[0].used |= kept;
+    if (wants_slot && guest_find_slot(guest, place)) {
+        guest->buses[place->bus].used |= UINT32_C(1) << place->slot;
+        return true;
+    }
+    unsigned port = guest->has_pcie_root ? guest_find_port(guest, false) : GUEST_BUSES;
+    if (port == GUEST_BUSES)
+        return guest_add_root_port(guest, place) || guest->has_unknown_bus;
+    guest->buses[port].used |= 1;
+    *place = (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = port};
     return true;
 }
 
@@ -110,15 +196,19 @@ bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place 
     struct guest_place slot;
 
     *place = (struct guest_place){.kind = GUEST_PLACE_NONE};
-    if (guest->has_no_pci)
+    if (guest->has_no_pci || guest->has_ccw)
         return false;
     if (!guest->has_pcie_root && !guest->has_pci_root)
         return true; /* the XML says nothing of the buses: libvirt decides */
+    if (guest->is_definition)
+        return guest_take_definition_pci(guest, kind, place);
     bool wants_slot = !guest->has_pcie_root || kind == PCI_CONVENTIONAL;
     if (wants_slot && guest_find_slot(guest, &slot)) {
         guest->buses[slot.bus].used |= UINT32_C(1) << slot.slot;
         if (guest->has_pcie_root)
             *place = slot;
+        place->has_pci_bus = true;
+        place->pci_bus = slot.bus;
         return true;
     }
     if (guest->has_pcie_root && guest_take_port(guest, wants_slot, place))
@@ -126,30 +216,67 @@ bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place 
     return guest->has_unknown_bus;
 }
 
-/* What libvirt takes where the XML names no model (qemuDomainGetSCSIControllerModel()). */
-static bool guest_has_virtio_scsi(const char *machine) {
-    return machine && (strncmp(machine, "virt", strlen("virt")) == 0 ||
-                       strncmp(machine, "s390", strlen("s390")) == 0);
+bool guest_take_virtio(struct guest *guest, struct guest_place *place) {
+    if (!guest->has_ccw)
+        return guest_take_pci(guest, PCI_EXPRESS, place);
+    *place = (struct guest_place){.kind = GUEST_PLACE_NONE};
+    return true;
 }
 
-/* The chipset of these machines keeps slot 1 for itself. */
-static bool guest_is_i440fx(const char *machine) {
-    static const char *const starts[] = {"pc-i440", "pc-0.", "pc-1.", "rhel"};
+/* --- machine types */
 
-    if (!machine || strcmp(machine, "pc") == 0)
-        return true;
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (strncmp(machine, starts[i], strlen(starts[i])) == 0)
+static bool guest_starts_with_one(const char *machine, const char *const *starts) {
+    for (; *starts; starts++)
+        if (strncmp(machine, *starts, strlen(*starts)) == 0)
             return true;
     return false;
 }
 
+/* What libvirt takes where the XML names no model (qemuDomainGetSCSIControllerModel()). */
+static bool guest_has_virtio_scsi(const char *machine) {
+    static const char *const starts[] = {"virt", "s390", NULL};
+    return machine && guest_starts_with_one(machine, starts);
+}
+
+/* The chipset of these machines keeps slot 1 for itself. */
+static bool guest_is_i440fx(const char *machine) {
+    static const char *const starts[] = {"pc-i440", "pc-0.", "pc-1.", "rhel", NULL};
+    return !machine || strcmp(machine, "pc") == 0 || guest_starts_with_one(machine, starts);
+}
+
+/* Of aarch64, riscv64 and loongarch64; "virt-rhel9.2.0" too. */
+static bool guest_is_virt(const char *machine) {
+    static const char *const starts[] = {"virt", NULL};
+    return machine && guest_starts_with_one(machine, starts);
+}
+
+/*
+ * Whatever the XML says: a microvm takes nothing while it runs (docs/system/i386/microvm.rst of
+ * qemu). The others have no PCI bus, or only one that libvirt does not know of, so that its XML has
+ * no root bus.
+ */
+static bool guest_is_without_pci(const struct guest *guest, const char *machine) {
+    static const char *const never[] = {"microvm", NULL};
+    static const char *const boards[] = {"isapc",  "vexpress", "raspi", "integratorcp",
+                                         "sifive", "spike",    NULL};
+    bool has_root = guest->has_pcie_root || guest->has_pci_root;
+    return machine && (guest_starts_with_one(machine, never) ||
+                       (!has_root && guest_starts_with_one(machine, boards)));
+}
+
+/* s390-ccw-virtio, of Red Hat too. */
+static bool guest_is_s390(const char *machine) {
+    static const char *const starts[] = {"s390", NULL};
+    return machine && guest_starts_with_one(machine, starts);
+}
+
 void guest_finish_controllers(struct guest *guest, const char *machine) {
+    guest->is_i440fx = machine && guest->has_pci_root && guest_is_i440fx(machine);
     if (guest->has_pci_root && guest_is_i440fx(machine))
         guest->buses[0].used |= UINT32_C(1) << 1;
-    guest->has_no_pci = machine && !guest->has_pcie_root && !guest->has_pci_root &&
-                        (strncmp(machine, "microvm", strlen("microvm")) == 0 ||
-                         strncmp(machine, "isapc", strlen("isapc")) == 0);
+    guest->is_virt = guest_is_virt(machine);
+    guest->has_no_pci = guest_is_without_pci(guest, machine);
+    guest->has_ccw = guest_is_s390(machine);
     for (size_t i = 0; i < GUEST_SCSI_CONTROLLERS; i++)
         if (guest->scsi[i].is_there && !guest->scsi[i].has_model)
             guest->scsi[i].is_virtio = guest_has_virtio_scsi(machine);
@@ -184,11 +311,6 @@ static void guest_disk_name(enum guest_disk_kind kind, unsigned number,
     else
         snprintf(target, GUEST_TARGET_SIZE, "%s%c%c", disk_prefixes[kind],
                  (char)('a' + number / 26 - 1), (char)('a' + number % 26));
-}
-
-static void guest_set_bit(uint64_t *bits, unsigned number, bool is_set) {
-    uint64_t bit = UINT64_C(1) << number % 64;
-    bits[number / 64] = is_set ? bits[number / 64] | bit : bits[number / 64] & ~bit;
 }
 
 static void guest_mark_disk(struct guest *guest, const struct guest_place *place, bool is_used) {
@@ -268,7 +390,7 @@ bool guest_take_scsi_unit(struct guest *guest, struct guest_place *place) {
         if (guest->scsi[i].is_there && guest->scsi[i].is_virtio &&
             guest_take_unit_of(guest, i, place))
             return true;
-    if (index == GUEST_SCSI_CONTROLLERS || !guest_take_pci(guest, PCI_EXPRESS, place))
+    if (index == GUEST_SCSI_CONTROLLERS || !guest_take_virtio(guest, place))
         return false;
     guest->scsi[index].is_there = guest->scsi[index].is_virtio = true;
     place->needs_scsi = true;
@@ -647,7 +769,7 @@ unsigned guest_usb_free_index(const struct guest *guest) {
 }
 
 char *guest_usb_to_add(const struct guest *guest, unsigned index) {
-    return guest->has_no_pci
+    return guest->has_no_pci || guest->has_ccw
                ? NULL
                : memory_printf("<controller type='usb' index='%u' model='qemu-xhci' ports='15'/>",
                                index);
@@ -674,6 +796,14 @@ void guest_add_card(struct guest *guest, const char *mac, bool is_function) {
     struct guest_card *card = &guest->cards[guest->card_count++];
     snprintf(card->mac, sizeof card->mac, "%s", mac);
     card->is_function = is_function;
+}
+
+void guest_remove_card(struct guest *guest, const char *mac) {
+    for (size_t i = guest->card_count; i-- > 0;)
+        if (!strcmp(guest->cards[i].mac, mac)) {
+            guest->cards[i] = guest->cards[--guest->card_count];
+            return;
+        }
 }
 
 const struct guest_card *guest_find_card(const struct guest *guest, const char *mac) {

@@ -38,7 +38,8 @@ enum guest_bus_kind {
 struct guest_bus {
     enum guest_bus_kind kind;
     unsigned first_slot;
-    uint32_t used; /* one bit for each slot */
+    uint32_t used;    /* one bit for each slot */
+    uint64_t reserve; /* bytes that the firmware is told to reserve: `memReserve`; 0: nothing */
 };
 
 /* Speeds that a USB port takes and that qemu can give to a device, as bits. */
@@ -88,13 +89,24 @@ struct guest_card {
 
 struct guest {
     struct guest_bus buses[GUEST_BUSES]; /* by the index of their controllers */
-    bool has_pcie_root;                  /* q35, virt */
+    bool has_pcie_root;                  /* q35, virt of aarch64 and riscv64 */
     bool has_pci_root;                   /* i440fx, pseries */
     bool has_unknown_bus;                /* a PCI controller whose model is not known here */
-    bool has_no_pci;                     /* the machine type has no PCI bus at all */
-    unsigned root_ports;                 /* pcie-root-port and pcie-switch-downstream-port */
-    unsigned fixed_ports;                /* those of them with hotplug='off' */
-    unsigned spare_ports;                /* free ones whose controller has no index */
+    bool has_no_pci; /* the machine type has no PCI bus at all, or takes nothing while it runs */
+    bool has_ccw;    /* s390x: virtio devices are on channel I/O, PCI devices need zPCI addresses */
+    unsigned root_ports;                /* pcie-root-port and pcie-switch-downstream-port */
+    unsigned fixed_ports;               /* those of them with hotplug='off' */
+    unsigned spare_ports;               /* free ones whose controller has no index */
+    unsigned next_bus;                  /* one more than the highest index of a PCI controller */
+    uint64_t chassis[GUEST_BUSES / 64]; /* chassis numbers that PCIe ports have, one bit for each */
+    bool has_ioh3420;                   /* a root port is one, as before qemu 2.9 */
+    /* It is a definition: a root port can be added for a device that finds none. Set by who asks
+     * for places of one. */
+    bool is_definition;
+    bool is_i440fx, is_virt;   /* the machine type */
+    bool has_efi;              /* the firmware is OVMF or the like, and not SeaBIOS */
+    uint64_t pci_hole64;       /* <pcihole64> of the root bus, in bytes; 0: none */
+    bool reserves_by_argument; /* an argument for qemu says what root ports reserve for hot-plug */
     struct guest_usb usb[GUEST_USB_CONTROLLERS]; /* by index */
     bool has_usb;                                /* a controller whose model is not 'none' */
     bool has_usb_none;                           /* one whose model is: USB is switched off */
@@ -116,7 +128,11 @@ struct guest_place {
         GUEST_PLACE_USB,
         GUEST_PLACE_SOME_USB, /* a USB device whose XML has no whole address */
     } kind;
-    unsigned bus, slot;         /* USB: the index of the controller, and nothing */
+    unsigned bus, slot; /* USB: the index of the controller, and nothing */
+    /* From guest_take_pci(): the index of the PCI controller that gets the device, also where
+     * libvirt finds the place by itself. */
+    bool has_pci_bus;
+    unsigned pci_bus;
     unsigned function;          /* PCI */
     char port[GUEST_PORT_SIZE]; /* USB */
     /* From guest_take_usb(): at how many Mbit/s qemu gives the device to the guest there, 0 when
@@ -129,12 +145,21 @@ struct guest_place {
      * place of a controller that is not there yet. */
     bool has_unit, needs_scsi;
     unsigned scsi, unit;
+    /* Of a definition: the root port that gives the bus is not there yet, and is to be put into
+     * this slot of bus 0. */
+    bool needs_port_controller;
+    unsigned port_slot, port_chassis;
+    const char *port_model; /* qemu's: "pcie-root-port" */
 };
 
 /* --- while the XML is read */
 
 /* `index` -1: the XML has none. */
 void guest_add_pci(struct guest *guest, const char *model, int index, bool has_hotplug);
+/* The chassis number of a PCIe port, of which no two may have the same. */
+void guest_add_chassis(struct guest *guest, unsigned chassis);
+/* What its <target memReserve> says, in bytes. */
+void guest_set_reserve(struct guest *guest, int index, uint64_t reserve);
 /* What a <controller type='usb'> says; -1: the XML has none. `model` NULL: the XML names none,
  * which means the machine's default where the VM `is_live`, and is open where it is not.
  * `startport` is of the <master> of a companion. */
@@ -172,6 +197,15 @@ void guest_finish_controllers(struct guest *guest, const char *machine);
  * only when the XML names it.
  */
 bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place *place);
+/* The same of a virtio device, which needs no PCI bus on s390x. */
+bool guest_take_virtio(struct guest *guest, struct guest_place *place);
+/*
+ * Adds a root port to a definition, and takes it: in a slot of bus 0 that is empty, because libvirt
+ * changes the device in the first function of a slot ('multifunction') when another one gets one,
+ * and with the next index, because it fills gaps with ports of its own. False: the machine type has
+ * none, or no slot is left.
+ */
+bool guest_add_root_port(struct guest *guest, struct guest_place *place);
 
 enum guest_usb_answer {
     GUEST_USB_TAKEN,
@@ -208,6 +242,7 @@ unsigned guest_scsi_free_index(const struct guest *guest);
 /* A device that is detached leaves its place. */
 void guest_leave(struct guest *guest, const struct guest_place *place);
 
+void guest_remove_card(struct guest *guest, const char *mac);
 /* The card with that address, or NULL; a virtual function comes before others. */
 const struct guest_card *guest_find_card(const struct guest *guest, const char *mac);
 

@@ -1,6 +1,7 @@
 #include "engine/plan/check_host.h"
 
 #include "engine/host/program_file.h"
+#include "engine/model/vm_names.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -55,12 +56,11 @@ static void check_host_report_vm(struct host_checker *checker, struct source *so
     struct suggestion suggestion = {.word = vm->text};
     for (size_t i = 0; i < checker->vm_count; i++)
         check_host_suggest_vm(&suggestion, vm->field, &checker->vms[i]);
-    if (suggestion.best)
-        diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
-    else
-        diagnostic_hint(diagnostic, vm->field == FIELD_UUID
-                                        ? "'virsh list --all --uuid' shows UUIDs"
-                                        : "'virsh list --all --title' shows names and titles");
+    char *hint = suggestion.best           ? memory_printf("did you mean '%s'?", suggestion.best)
+                 : vm->field == FIELD_UUID ? memory_strdup("'virsh list --all --uuid' shows UUIDs")
+                                           : vm_names_hint("", checker->vms, checker->vm_count);
+    diagnostic_hint(diagnostic, "%s", hint);
+    free(hint);
 }
 
 static const char *check_host_uuid_of(const struct domain *domain) {
@@ -167,14 +167,97 @@ static void check_host_report_entry(struct host_checker *checker, const struct r
     diagnostic_hint(diagnostic, "%s", entry->hint);
 }
 
-/* Nothing is known of the VM, so what is refused is the host's doing. */
+/* At which the rule's devices are judged. What a VM requires is judged by its other rules: of the
+ * VMs that the rule means the first counts; without one, whichever. */
+static struct event check_host_event_of(const struct host_checker *checker,
+                                        const struct rule *rule) {
+    struct event event = {.name =
+                              match_rule_names_event(rule, EVENT_PREPARE) ? EVENT_PREPARE
+                              : match_rule_names_event(rule, EVENT_DEFINED) && !rule->events->next
+                                  ? EVENT_DEFINED
+                                  : EVENT_STARTED};
+    if (event.name != EVENT_PREPARE)
+        return event;
+    event.vms = checker->vms;
+    event.vm_count = checker->vm_count;
+    for (size_t i = 0; checker->vms_known && i < checker->vm_count; i++) {
+        event.domain = &checker->vms[i];
+        if (match_vms(rule->vms, &event))
+            return event;
+    }
+    event.domain = NULL;
+    return event;
+}
+
+/* Nothing is known of the VM's devices, so what is refused is the host's doing. */
 static void check_host_check_rule_devices(struct host_checker *checker, const struct rule *rule) {
+    const struct event event = check_host_event_of(checker, rule);
     struct plan plan;
-    plan_init_rule(&plan, &checker->program, rule, checker->host);
+    plan_init_rule(&plan, &checker->program, rule, &event, checker->host);
     for (size_t i = 0; i < plan.count; i++)
-        if (plan.entries[i].action->verb == VERB_ATTACH)
+        if (plan.entries[i].action->verb == VERB_ATTACH ||
+            plan.entries[i].action->verb == VERB_REQUIRE)
             check_host_report_entry(checker, rule, &plan.entries[i]);
     plan_finish(&plan);
+}
+
+/* All rules of the host together: one may bind what another creates. */
+static void check_host_check_boot(struct host_checker *checker) {
+    static const struct event boot = {.name = EVENT_BOOT};
+    struct plan plan;
+    if (!match_names_event(&checker->program, EVENT_BOOT))
+        return;
+    plan_init(&plan, &(struct plan_request){
+                         .program = &checker->program, .event = &boot, .host = checker->host});
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.entries[i].target)
+            check_host_report_entry(checker, plan.entries[i].rule, &plan.entries[i]);
+    plan_finish(&plan);
+}
+
+/* --- definitions */
+
+/* What writes the definition of a VM by itself before each start. */
+static const char *check_host_manager_of(const struct tree *tree) {
+    static const struct {
+        const char *path, *name;
+    } managers[] = {
+        {"/var/packages/Virtualization", "Synology's Virtual Machine Manager"},
+        {"/usr/bin/midclt", "the middleware of TrueNAS"},
+        {"/QVS", "QNAP's Virtualization Station"},
+        {"/usr/bin/nova-compute", "OpenStack Nova"},
+        {"/usr/share/vdsm", "oVirt's vdsm"},
+    };
+    struct stat status;
+    for (size_t i = 0; i < sizeof managers / sizeof *managers; i++)
+        if (tree_stat(tree, managers[i].path, &status))
+            return managers[i].name;
+    return NULL;
+}
+
+static void check_host_report_definition(struct ruleset *ruleset, const struct rule *rule,
+                                         const char *manager) {
+    for (const struct event_list *event = rule->events; event; event = event->next)
+        if (event->event == EVENT_DEFINED)
+            diagnostic_hint(
+                diagnostic_add(&ruleset->diagnostics, rule->source, event->span,
+                               CHECK_DEFINITION_REWRITTEN,
+                               "%s writes the definition of a VM again at each start, so what "
+                               "'defined' puts in does not last",
+                               manager),
+                "use 'started'; or put the device in by that program, and let 'prepare require' "
+                "check it");
+}
+
+static void check_host_check_definitions(struct ruleset *ruleset, const char *root) {
+    struct tree tree;
+    if (!tree_open(&tree, root))
+        return;
+    const char *manager = check_host_manager_of(&tree);
+    for (const struct rule *rule = ruleset->syntax.rules; manager && rule; rule = rule->next)
+        if (!rule->source->broken)
+            check_host_report_definition(ruleset, rule, manager);
+    tree_close(&tree);
 }
 
 /* --- files */
@@ -290,11 +373,15 @@ void check_host(struct ruleset *ruleset, const struct check_config *config, cons
     for (size_t i = 0; i < checker.program.rule_count; i++) {
         const struct rule *rule = checker.program.rules[i];
         check_host_check_vms(&checker, rule->source, rule->vms);
-        check_host_check_rule_devices(&checker, rule);
+        if (rule->vms)
+            check_host_check_rule_devices(&checker, rule);
     }
+    check_host_check_boot(&checker);
     program_finish(&checker.program);
-    if (host->root)
+    if (host->root) {
+        check_host_check_definitions(ruleset, host->root);
         check_host_check_files(ruleset, host->root);
+    }
     check_apply(config, &ruleset->diagnostics, before);
     diagnostic_sort(&ruleset->diagnostics);
 }

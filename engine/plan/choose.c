@@ -1,5 +1,8 @@
 #include "engine/plan/choose.h"
 
+#include "engine/plan/plan_defined.h"
+#include "engine/plan/selector.h"
+
 #include <stdlib.h>
 
 struct device_list choose_unit(const struct planner *planner, const struct action_ref *ref,
@@ -19,6 +22,7 @@ struct backend_options choose_options(const struct planner *planner, const struc
     struct backend_options options = plan_backend_options(ref->action, ref->target, device);
     char *words = ref->target ? planner_target_text(ref) : memory_strdup("");
     options.libvirt_version = planner->request->libvirt_version;
+    options.is_definition = planner->event->name == EVENT_DEFINED;
     options.id = stable_id_of(planner->domain->name ? domain_key(planner->domain) : "", words);
     free(words);
     return options;
@@ -56,6 +60,8 @@ struct verdict choose_judge(struct planner *planner, const struct action_ref *re
                      ref->action->with_group);
     if (!verdict.refusal)
         verdict = choose_judge_parts(planner, device);
+    if (!verdict.refusal && options.is_definition)
+        verdict = plan_defined_judge(planner, ref, device);
     return verdict.refusal ? verdict : backend_judge_options(&options);
 }
 
@@ -155,9 +161,9 @@ static void choose_device(struct planner *planner, const struct action_ref *ref,
     planner_list_finish(&unit);
 }
 
-/* In which a device is chosen: those that the VM has or this plan attaches, free ones, and with
- * 'take' those of other VMs. */
-enum choose_round { CHOOSE_ASSIGNED, CHOOSE_FREE, CHOOSE_TAKEN, CHOOSE_ROUNDS };
+/* In which a device is chosen: those that the VM has or this plan attaches; of a definition those
+ * that are ours in it; free ones; and with 'take', or for a definition, those of other VMs. */
+enum choose_round { CHOOSE_ASSIGNED, CHOOSE_OURS, CHOOSE_FREE, CHOOSE_TAKEN, CHOOSE_ROUNDS };
 
 /* Whether a later round may choose the device, or one of its group that it needs. */
 static bool choose_is_for_later(struct planner *planner, const struct action_ref *ref,
@@ -172,21 +178,31 @@ static bool choose_is_for_later(struct planner *planner, const struct action_ref
     return is;
 }
 
+static enum choose_round choose_round_of(struct planner *planner, const struct action_ref *ref,
+                                         const struct device *device) {
+    if (planner_is_assigned(planner, ref->action, device))
+        return CHOOSE_ASSIGNED;
+    if (planner->event->name == EVENT_DEFINED)
+        return plan_defined_is_ours(planner, device)    ? CHOOSE_OURS
+               : plan_defined_other_vm(planner, device) ? CHOOSE_TAKEN
+                                                        : CHOOSE_FREE;
+    return planner_may_take(planner, ref) && choose_is_for_later(planner, ref, device)
+               ? CHOOSE_TAKEN
+               : CHOOSE_FREE;
+}
+
 struct choice choose_any(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
     struct choice choice = {.reasons = memory_strdup("")};
     struct guest guest = planner->guest;
     bool may_take = planner_may_take(planner, ref);
-    for (enum choose_round round = 0; round < (may_take ? CHOOSE_ROUNDS : CHOOSE_TAKEN); round++)
+    for (enum choose_round round = 0; round < CHOOSE_ROUNDS; round++)
         for (size_t i = 0; i < devices->count; i++) {
             const struct device *device = devices->list[i];
-            bool is_assigned = planner_is_assigned(planner, ref->action, device);
-            bool is_later = may_take && !is_assigned && choose_is_for_later(planner, ref, device);
-            planner->judge.may_take = round == CHOOSE_TAKEN;
-            if ((*planner_mark(planner, device) & MARK_CHOSEN) ||
-                round != (is_assigned ? CHOOSE_ASSIGNED
-                          : is_later  ? CHOOSE_TAKEN
-                                      : CHOOSE_FREE))
+            bool is_due = !(*planner_mark(planner, device) & MARK_CHOSEN) &&
+                          round == choose_round_of(planner, ref, device);
+            planner->judge.may_take = may_take && round == CHOOSE_TAKEN;
+            if (!is_due)
                 continue;
             if (choice.count < ref->target->count)
                 choose_device(planner, ref, &choice, devices, device);
@@ -220,6 +236,19 @@ static const char *choose_hint_place(const struct action_ref *ref) {
     return "";
 }
 
+static char *choose_hint_which(const struct planner *planner, const struct action_ref *ref,
+                               const struct device *device) {
+    struct selector selector;
+    selector_init(&selector, planner->request->host);
+    char *words = selector_addition(&selector, device);
+    char *hint = memory_printf(
+        "say which: '%s'%s for one of them, 'any' for the first%s one, 'all' for all", words,
+        choose_hint_place(ref), ref->action->verb == VERB_ATTACH ? " free" : "");
+    free(words);
+    selector_finish(&selector);
+    return hint;
+}
+
 /* Names the first device that can be attached, or else says why the first one cannot. */
 static char *choose_hint(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
@@ -231,12 +260,7 @@ static char *choose_hint(struct planner *planner, const struct action_ref *ref,
         struct verdict verdict =
             attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
         if (!verdict.refusal)
-            hint =
-                memory_printf("say which: '%s %s%s%s'%s for one of them, 'any' for the first%s "
-                              "one, 'all' for all",
-                              device_bus(device->bus)->keyword, device->bus == BUS_SCSI ? "\"" : "",
-                              device->address, device->bus == BUS_SCSI ? "\"" : "",
-                              choose_hint_place(ref), attach ? " free" : "");
+            hint = choose_hint_which(planner, ref, device);
         else if (!why)
             why = memory_printf("none of them is free: %s: %s; %s", device->address,
                                 verdict.message, verdict.hint);

@@ -64,6 +64,13 @@ static void explain_vms(const struct explainer *explainer, const struct word *vm
                           better ? better->name : "", better ? "'" : "");
 }
 
+/* A rule of the host, which no VM's event concerns. */
+static void explain_host(const struct explainer *explainer, struct explained_rule *explained) {
+    explain_add_condition(&explained->conditions, &explained->count, memory_strdup("host"), false,
+                          "the event is one of VM '%s'",
+                          domain_label(explainer->request->event->domain));
+}
+
 static void explain_print_events(FILE *out, const void *node) {
     const struct rule *rule = node;
     fputs("event", out);
@@ -290,7 +297,7 @@ static char *explain_entry_result(const struct plan_entry *entry) {
                              entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
     if (entry->kind == PLAN_STEP) {
         char *result = memory_printf("%s %s", syntax_verb_text(plan_verb(entry)), address);
-        if (entry->place.needs_bus || entry->note)
+        if (entry->place.needs_bus || (entry->note && entry->place.kind == GUEST_PLACE_USB))
             memory_append(&result, ", on USB controller %u", entry->place.bus);
         if (entry->note)
             memory_append(&result, ", %s", entry->note);
@@ -432,7 +439,11 @@ static void explain_rule(const struct explainer *explainer, struct explanation *
                          const struct rule *rule) {
     struct explained_rule *explained = explain_add_rule(explanation);
     explained->rule = rule;
-    explain_vms(explainer, rule->vms, match_vms(rule->vms, explainer->request->event), explained);
+    if (rule->vms)
+        explain_vms(explainer, rule->vms, match_vms(rule->vms, explainer->request->event),
+                    explained);
+    else
+        explain_host(explainer, explained);
     explain_event(explainer, rule, explained);
     for (const struct action *action = rule->actions; action; action = action->next)
         explain_action(explainer, explained, action);
@@ -513,15 +524,13 @@ void explain_finish(struct explanation *explanation) {
 
 /* --- text */
 
-static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
+enum { INDENT = 10 };
 
 static void explain_print_condition(const struct condition *condition, const char *indent,
-                                    FILE *out, bool colour) {
+                                    FILE *out, struct terminal terminal) {
     fprintf(out, "%s%s%s%s  ", indent,
-            !colour           ? ""
-            : condition->pass ? GREEN
-                              : RED,
-            condition->pass ? "pass" : "FAIL", colour ? PLAIN : "");
+            terminal_paint(terminal, condition->pass ? TERMINAL_GREEN : TERMINAL_RED),
+            condition->pass ? "pass" : "FAIL", terminal_paint(terminal, TERMINAL_PLAIN));
     text_print_string(out, condition->text);
     int padding = 26 - (int)text_width(condition->text, strlen(condition->text));
     fprintf(out, "%*s  ", padding > 0 ? padding : 0, "");
@@ -536,24 +545,21 @@ static void explain_target_text(FILE *out, const void *node) {
     } else if (!target->target) {
         print_action(out, target->action, false);
     } else {
-        fprintf(out, "%s ", syntax_verb_text(target->action->verb));
-        print_target(out, target->target, false);
-        fputs(target->action->with_group ? " with group" : "", out);
-        if (target->action->backend)
-            fprintf(out, " as %s", syntax_backend_text(target->action->backend));
+        print_one_target(out, target->action, target->target);
     }
     if (target->device)
         fprintf(out, ", compared with %s", target->device->address);
 }
 
-static void explain_print_target(const struct explained_target *target, FILE *out, bool colour) {
+static void explain_print_target(const struct explained_target *target, FILE *out,
+                                 struct terminal terminal) {
     char *text = explain_to_text(explain_target_text, target);
     fputs("  ", out);
     text_print_string(out, text);
     putc('\n', out);
     free(text);
     for (size_t i = 0; i < target->count; i++)
-        explain_print_condition(&target->conditions[i], "    ", out, colour);
+        explain_print_condition(&target->conditions[i], "    ", out, terminal);
     fputs("    =>    ", out);
     text_print_string(out, target->result);
     putc('\n', out);
@@ -576,26 +582,31 @@ static void explain_head_text(FILE *out, const void *node) {
         print_guard(out, rule->guard, false);
 }
 
-static void explain_print_rule(const struct explained_rule *rule, FILE *out, bool colour) {
+static void explain_print_rule(const struct explained_rule *rule, FILE *out,
+                               struct terminal terminal) {
     char *head = explain_to_text(explain_head_text, rule);
-    fputs(colour ? BOLD : "", out);
+    fputs(terminal_paint(terminal, TERMINAL_BOLD), out);
     text_print_string(out, explain_source_of(rule)->path);
-    fprintf(out, ":%zu:%s ", explain_line_of(rule), colour ? PLAIN : "");
+    fprintf(out, ":%zu:%s ", explain_line_of(rule), terminal_paint(terminal, TERMINAL_PLAIN));
     text_print_string(out, head);
     putc('\n', out);
     free(head);
     for (size_t i = 0; i < rule->count; i++)
-        explain_print_condition(&rule->conditions[i], "  ", out, colour);
+        explain_print_condition(&rule->conditions[i], "  ", out, terminal);
     for (size_t i = 0; i < rule->target_count; i++)
-        explain_print_target(&rule->targets[i], out, colour);
+        explain_print_target(&rule->targets[i], out, terminal);
 }
 
-void explain_print(const struct explanation *explanation, FILE *out, bool colour) {
+void explain_print(const struct explanation *explanation, FILE *out, struct terminal terminal) {
+    char *text;
+    size_t size;
+    FILE *buffer = memory_stream(&text, &size);
     for (size_t i = 0; i < explanation->count; i++)
-        explain_print_rule(&explanation->rules[i], out, colour);
+        explain_print_rule(&explanation->rules[i], buffer, terminal);
     if (!explanation->count)
-        fputs("there are no rules\n", out);
-    plan_print_doubts(explanation->ruleset, out);
+        fputs("there are no rules\n", buffer);
+    plan_print_doubts(explanation->ruleset, buffer);
+    terminal_wrap_stream(out, terminal, INDENT, buffer, &text);
 }
 
 /* --- JSON */

@@ -4,6 +4,7 @@
 #define ENGINE_EXPLAIN_H
 
 #include "engine/plan/plan.h"
+#include "lexer/terminal.h"
 
 #include <stdio.h>
 
@@ -48,7 +49,7 @@ void explain_init(struct explanation *explanation, const struct plan_request *re
                   const struct device *const *devices, size_t device_count);
 void explain_finish(struct explanation *explanation);
 
-void explain_print(const struct explanation *explanation, FILE *out, bool colour);
+void explain_print(const struct explanation *explanation, FILE *out, struct terminal terminal);
 struct json_object *explain_json(const struct explanation *explanation);
 
 #endif

@@ -1,6 +1,9 @@
 #include "engine/plan/judge.h"
 
+#include "engine/host/architecture.h"
+#include "engine/host/driver.h"
 #include "engine/host/iommu.h"
+#include "engine/plan/plan_power.h"
 #include "engine/rules/match.h"
 #include "lexer/memory.h"
 
@@ -269,7 +272,9 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
             memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
                           domain_label(unreadable)));
     const struct judge_question question = {judge->host, judge->domain, device, backend};
-    held = holdings_find(judge_holdings(judge), device, judge_is_held_by_itself, &question);
+    held = judge->is_starting
+               ? NULL
+               : holdings_find(judge_holdings(judge), device, judge_is_held_by_itself, &question);
     if (held)
         return verdict_refuse(REFUSED_HELD, memory_printf("the VM itself %s", held->text),
                               memory_strdup("the VM would lose that: name another device, or "
@@ -325,10 +330,16 @@ static const struct device *const *judge_group_devices(struct judge *judge,
     return &judge->by_group[low];
 }
 
-/* Functions of one card or of one slot of the chipset: another slot does not separate them. */
-static bool judge_is_same_slot(const struct device *device, const struct device *other) {
-    size_t length = strcspn(device->address, ".");
-    return strncmp(device->address, other->address, length + 1) == 0;
+/* Why no other slot separates the two, as "... are functions of one card"; NULL: one may. The
+ * caller frees it. */
+static char *judge_inseparable(const struct device *device, const struct device *other) {
+    bool is_same = device_is_same_slot(device, other), is_card = !device_is_on_root_bus(device);
+    if (!is_same && (is_card || !device_is_on_root_bus(other)))
+        return NULL;
+    return memory_printf("%s and %s are %s", device->address, other->address,
+                         is_card   ? "functions of one card"
+                         : is_same ? "functions of one device of the chipset"
+                                   : "parts of the chipset");
 }
 
 static struct verdict judge_refuse_bound(const struct device *device, const struct device *other,
@@ -340,17 +351,38 @@ static struct verdict judge_refuse_bound(const struct device *device, const stru
         hint);
 }
 
+/* How the device can go although the host uses another one of its group. */
+static char *judge_hint_to_free_group(const struct device *device, const struct device *blocker) {
+    char *inseparable = judge_inseparable(device, blocker), *hint;
+    if (blocker->is_display && !blocker->other_use)
+        hint = memory_strdup("'with group as vfio boot display' takes the console off it while "
+                             "the VM runs");
+    else if (inseparable)
+        hint =
+            memory_printf("%s, so they go together: free %s first%s%s%s and write 'with group'; "
+                          "or name another device",
+                          inseparable, blocker->address, blocker->use_hint ? " (" : "",
+                          blocker->use_hint ? blocker->use_hint : "", blocker->use_hint ? ")" : "");
+    else
+        hint = memory_strdup("move one of the two cards to another slot");
+    free(inseparable);
+    return hint;
+}
+
 static struct verdict judge_refuse_blocked(const struct device *device,
                                            const struct device *blocker) {
-    bool same = judge_is_same_slot(device, blocker);
-    char *hint =
-        blocker->use
-            ? memory_printf("a group is assigned as a whole, and the host %s: %s", blocker->use,
-                            same ? "the two are functions of one device, so name another device, "
-                                   "or free both on the host first"
-                                 : "move one of the two cards to another slot")
-            : memory_printf("a group is assigned as a whole: write 'with group'%s",
-                            same ? "" : ", or move the card to another slot");
+    char *hint;
+    if (blocker->use) {
+        char *how = judge_hint_to_free_group(device, blocker);
+        hint =
+            memory_printf("a group is assigned as a whole, and the host %s: %s", blocker->use, how);
+        free(how);
+    } else {
+        char *inseparable = judge_inseparable(device, blocker);
+        hint = memory_printf("a group is assigned as a whole: write 'with group'%s",
+                             inseparable ? "" : ", or move the card to another slot");
+        free(inseparable);
+    }
     return judge_refuse_bound(device, blocker, hint);
 }
 
@@ -358,35 +390,41 @@ static struct verdict judge_refuse_blocked(const struct device *device,
  */
 static struct verdict judge_refuse_shared(const struct device *device, const struct device *other,
                                           const struct held_device *held) {
+    char *inseparable = judge_inseparable(device, other);
+    char *hint = memory_printf("a group is assigned to one VM: stop that VM%s",
+                               inseparable ? ", or name another device"
+                                           : ", or move one of the two cards to another slot");
+    free(inseparable);
     return verdict_refuse(REFUSED_GROUP,
                           memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has%s%s",
                                         device->iommu_group, other->address, other->name,
                                         domain_label(held->vm), held->is_itself ? "" : ": it ",
                                         held->is_itself ? "" : held->text),
-                          memory_printf("a group is assigned to one VM: stop that VM%s",
-                                        judge_is_same_slot(device, other)
-                                            ? ", or name another device"
-                                            : ", or move one of the two cards to another slot"));
+                          hint);
+}
+
+static struct verdict judge_no_group(const struct host *host, const struct device *device) {
+    if (device->iommu_group >= 0)
+        return (struct verdict){0};
+    return host->has_iommu
+               ? verdict_refuse(REFUSED_NO_IOMMU,
+                                memory_printf("%s is in no IOMMU group", device->address),
+                                memory_strdup("the IOMMU does not cover this slot: move the card"))
+               : verdict_refuse(REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
+                                memory_strdup(architecture_iommu(architecture_of(host->root))));
 }
 
 static struct verdict judge_group(struct judge *judge, const struct device *device,
                                   bool with_group) {
-    const struct host *host = judge->host;
-    if (device->iommu_group < 0)
-        return host->has_iommu
-                   ? verdict_refuse(
-                         REFUSED_NO_IOMMU,
-                         memory_printf("%s is in no IOMMU group", device->address),
-                         memory_strdup("the IOMMU does not cover this slot: move the card"))
-                   : verdict_refuse(
-                         REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
-                         memory_strdup("turn on VT-d or AMD-Vi in the firmware, and on Intel boot "
-                                       "the kernel with intel_iommu=on"));
+    struct verdict none = judge_no_group(judge->host, device);
+    if (none.refusal)
+        return none;
     size_t count;
     const struct device *const *group = judge_group_devices(judge, device, &count);
     /* The kernel does not give the group to a VM while a driver of the host has a device of it. */
     for (size_t i = 0; i < count; i++) {
-        if (group[i] == device || !iommu_blocks_group(group[i]))
+        if (group[i] == device || !iommu_blocks_group(group[i]) ||
+            (judge->is_starting && backend_hostdev_of(judge->domain, group[i])))
             continue;
         if (!with_group)
             return judge_refuse_blocked(device, group[i]);
@@ -445,13 +483,42 @@ static bool judge_has_left(struct judge *judge, const struct device *keyboard) {
     return false;
 }
 
-/* Each of the host's last keyboards may go, but not all of them. */
+/* The host gives up its display for the VM. */
+static bool judge_gives_display(const struct backend_options *options) {
+    return options && syntax_find_option(options->list, OPTION_BOOT_DISPLAY);
+}
+
+/* Whether somebody still sees the host's console when the VM has the device: a VM has none of the
+ * displays that it is on, nor gets them by this plan. */
+static bool judge_has_display(struct judge *judge, const struct device *device,
+                              const struct backend_options *options, bool with_group) {
+    const struct host *host = judge->host;
+    bool gives = judge_gives_display(options), is_known = false;
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *display = &host->devices[i];
+        if (!display->is_display)
+            continue;
+        is_known = true;
+        bool goes =
+            gives && (display == device || (with_group && judge_is_group_member(device, display)));
+        if (!goes && !(judge->marks && judge->marks[i]) &&
+            !holdings_find(judge_holdings(judge), display, judge_is_itself, NULL))
+            return true;
+    }
+    return !is_known;
+}
+
+/* Each of the host's last keyboards may go, but not all of them, while its console is seen. */
 static struct verdict judge_keyboards(struct judge *judge, const struct device *device,
-                                      const struct backend_type *backend, bool with_group) {
+                                      const struct backend_type *backend,
+                                      const struct backend_options *options, bool with_group) {
     const struct host *host = judge->host;
     size_t left = host->keyboards, taken = 0;
-    if (!left || backend->shares_device || (!device->is_console_keyboard && !backend->needs_iommu))
+    if (!left || backend->shares_device ||
+        (!device->is_console_keyboard && !backend->needs_iommu) ||
+        !judge_has_display(judge, device, options, with_group))
         return (struct verdict){0};
+    bool is_of_host = judge->marks && judge->domain == &judge_any_vm; /* 'bind' gives no VM any */
     char *given = memory_strdup("");
     for (size_t i = 0; i < host->count; i++) {
         const struct device *keyboard = &host->devices[i];
@@ -473,7 +540,10 @@ static struct verdict judge_keyboards(struct judge *judge, const struct device *
         verdict = verdict_refuse(
             REFUSED_HOST_USE,
             memory_printf("the host would have no keyboard left for its console%s%s%s",
-                          *given ? " (a VM has or gets " : "", given, *given ? ")" : ""),
+                          !*given      ? ""
+                          : is_of_host ? " (without "
+                                       : " (a VM has or gets ",
+                          given, *given ? ")" : ""),
             memory_strdup("plug in another keyboard that the host keeps; or name another device: "
                           "no option overrides this"));
     free(given);
@@ -499,10 +569,67 @@ static bool judge_is_obstacle(enum obstacle obstacle, const struct backend_type 
     return true;
 }
 
+/* Why the host needs the device, and how to end the first use; `text` NULL: it does not. */
+struct judge_use {
+    const char *text, *hint;
+    bool may_be_awaited; /* programs alone use it, and 'require' would make a start wait for them */
+};
+
+static char *judge_hint_to_free(const struct device *device, const struct judge_use *use) {
+    return memory_printf(
+        "%s; or name another device%s", use->hint ? use->hint : "free it on the host first",
+        use->may_be_awaited ? "; or write a rule 'prepare require' for it: then the definition "
+                              "has it already, and the VM starts only when nothing has it open"
+        : device->is_display && !device->other_use ? ""
+                                                   : ": no option overrides this");
+}
+
+/* Whether the host's use of the device for its console ends when the VM gets it. */
+static bool judge_ends_console(struct judge *judge, const struct device *device,
+                               const struct backend_options *options, bool with_group) {
+    return (device->is_display && judge_gives_display(options)) ||
+           (!device->is_display && device->has_keyboards &&
+            !judge_has_display(judge, device, options, with_group));
+}
+
+/* The VM does not start unless it can have the device, or one that goes with it. */
+static bool judge_is_required(const struct judge *judge, const struct device *device) {
+    const struct event prepare = {.name = EVENT_PREPARE, .domain = judge->domain};
+    if (!judge->program)
+        return false;
+    struct action_list actions = match_event(judge->program, &prepare);
+    bool is = false;
+    for (size_t i = 0; i < actions.count && !is; i++) {
+        const struct action *action = actions.list[i].action;
+        const struct target *target = action->verb == VERB_REQUIRE ? action->targets : NULL;
+        for (; target && !is; target = target->next)
+            for (size_t j = 0; j < judge->host->count && !is; j++) {
+                const struct device *other = &judge->host->devices[j];
+                is = (other == device || judge_is_group_member(device, other)) &&
+                     match_device(target->device, other);
+            }
+    }
+    free(actions.list);
+    return is;
+}
+
+/* What keeps the device on the host. A definition may have the host's display while a desktop is on
+ * it, if the VM then does not start: a desktop starts again before the definition is looked at. */
+static struct judge_use judge_use(struct judge *judge, const struct device *device,
+                                  const struct backend_options *options, bool with_group) {
+    bool may_await = judge->is_definition && judge_gives_display(options);
+    if (may_await && judge_is_required(judge, device))
+        return (struct judge_use){device->lasting_use, device->lasting_use_hint, false};
+    may_await &= !device->lasting_use;
+    return judge_ends_console(judge, device, options, with_group)
+               ? (struct judge_use){device->other_use, device->other_use_hint, may_await}
+               : (struct judge_use){device->use, device->use_hint, may_await};
+}
+
 /* A physical function stays on the host: it need not be free for a VM to get a virtual one. */
 static char *judge_hint_of_use(const struct judge *judge, const struct device *device,
                                const struct backend_type *backend,
-                               const struct backend_options *options) {
+                               const struct backend_options *options, const struct judge_use *use) {
     if (device->vf_total || device->virtual_functions) {
         struct verdict verdict = backend_judge_device(backend, judge->host, device, options);
         if (verdict.refusal) {
@@ -510,18 +637,13 @@ static char *judge_hint_of_use(const struct judge *judge, const struct device *d
             return verdict.hint;
         }
     }
-    return memory_printf("%s; or name another device: no option overrides this",
-                         device->use_hint ? device->use_hint : "free it on the host first");
+    return judge_hint_to_free(device, use);
 }
 
-struct verdict judge_device(struct judge *judge, const struct device *device,
-                            const struct backend_type *backend,
-                            const struct backend_options *options, bool with_group) {
-    static const enum refusal obstacles[] = {
-        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,     [OBSTACLE_DOMAIN] = REFUSED_DOMAIN,
-        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
-        [OBSTACLE_KERNEL] = REFUSED_KERNEL,
-    };
+/* What keeps the device on the host, whoever asks for it; the holders aside. */
+static struct verdict judge_host(struct judge *judge, const struct device *device,
+                                 const struct backend_type *backend,
+                                 const struct backend_options *options, bool with_group) {
     struct verdict verdict = judge_guard(judge, device);
     if (!verdict.refusal)
         verdict = judge_guard_above(judge, device);
@@ -534,29 +656,84 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
                               memory_printf("%s is a %s, which cannot be assigned", device->address,
                                             device_bus(device->bus)->bridge),
                               memory_strdup("name the device behind it"));
-    if (device->use && !backend->shares_device)
-        return verdict_refuse(REFUSED_HOST_USE, memory_printf("the host %s", device->use),
-                              judge_hint_of_use(judge, device, backend, options));
-    verdict = judge_keyboards(judge, device, backend, with_group);
+    struct judge_use use = judge_use(judge, device, options, with_group);
+    if (use.text && !backend->shares_device)
+        return verdict_refuse(REFUSED_HOST_USE, memory_printf("the host %s", use.text),
+                              judge_hint_of_use(judge, device, backend, options, &use));
+    return judge_keyboards(judge, device, backend, options, with_group);
+}
+
+static struct verdict judge_refuse_obstacle(const struct device *device) {
+    static const enum refusal obstacles[] = {
+        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,     [OBSTACLE_DOMAIN] = REFUSED_DOMAIN,
+        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
+        [OBSTACLE_KERNEL] = REFUSED_KERNEL,
+    };
+    return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
+                          memory_strdup(device->obstacle_hint));
+}
+
+static struct verdict judge_vm_use(const struct device *device) {
+    return verdict_refuse(REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
+                          memory_strdup("stop that VM, or detach from it what is on the device"));
+}
+
+struct verdict judge_device(struct judge *judge, const struct device *device,
+                            const struct backend_type *backend,
+                            const struct backend_options *options, bool with_group) {
+    struct verdict verdict = judge_host(judge, device, backend, options, with_group);
     if (verdict.refusal)
         return verdict;
     if (judge_is_obstacle(device->obstacle, backend))
-        return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
-                              memory_strdup(device->obstacle_hint));
+        return judge_refuse_obstacle(device);
     /* A VM that has it as usb leaves the host without its tty, disk or event nodes: then it is
      * held.
      */
     verdict = judge_holders(judge, device, backend);
     if (!verdict.refusal)
         verdict = backend_judge_device(backend, judge->host, device, options);
+    if (!verdict.refusal)
+        verdict = plan_power_judge(device, options);
     if (verdict.refusal)
         return verdict;
-    if (device->vm_use && !backend->shares_device)
-        return verdict_refuse(
-            REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
-            memory_strdup("stop that VM, or detach from it what is on the device"));
+    if (device->vm_use && !backend->shares_device && !judge->is_definition)
+        return judge_vm_use(device);
     if (backend->needs_iommu)
         verdict = judge_group(judge, device, with_group);
     return verdict.refusal || !backend->judge_vm ? verdict
                                                  : backend->judge_vm(judge->domain, options);
+}
+
+/* A VM may get the boot display when it starts, but a host that boots shows its console on it. */
+static char *judge_hint_to_bind(const struct device *device) {
+    return device->boot_vga
+               ? memory_strdup("make another display the first one in the host's firmware; or give "
+                               "it to a VM at its start: 'attach ... as vfio boot display'")
+           : device->is_display && !device->other_use
+               ? memory_strdup(
+                     "name another device: the host's console stays where it is until a VM "
+                     "gets the device by 'boot display'")
+               : judge_hint_to_free(device,
+                                    &(struct judge_use){device->use, device->use_hint, false});
+}
+
+/* A device that a host driver gets needs no VFIO. */
+struct verdict judge_bind(struct judge *judge, const struct device *device, const char *driver) {
+    bool is_for_host = !driver_is_vfio(driver);
+    struct verdict verdict = judge_host(judge, device, &backend_type_VFIO, NULL, false);
+    if (verdict.refusal == REFUSED_HOST_USE && device->use) {
+        free(verdict.hint);
+        verdict.hint = judge_hint_to_bind(device);
+    }
+    if (verdict.refusal)
+        return verdict;
+    if (device->obstacle == OBSTACLE_NO_ANSWER || device->obstacle == OBSTACLE_UNKNOWN_USE ||
+        (device->obstacle && !is_for_host))
+        return judge_refuse_obstacle(device);
+    verdict = judge_holders(judge, device, &backend_type_VFIO);
+    if (verdict.refusal)
+        return verdict;
+    if (device->vm_use)
+        return judge_vm_use(device);
+    return is_for_host ? verdict : judge_no_group(judge->host, device);
 }

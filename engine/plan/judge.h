@@ -45,6 +45,10 @@ struct judge {
     /* The action may take a device from a VM that has it: then it is judged as if that VM had it
      * not. See judge_holder(). */
     bool may_take;
+    /* It is for a definition, whose VM is shut off: that another VM has the device open passes. */
+    bool is_definition;
+    /* The domain is about to start, with what its definition has: that refuses nothing. */
+    bool is_starting;
     /* Of a plan: one for each device of the host, not 0 for what earlier entries give to the VM or
      * take from it. NULL: no plan is made. */
     const uint8_t *marks;
@@ -69,6 +73,10 @@ void judge_finish(struct judge *judge);
 struct verdict judge_device(struct judge *judge, const struct device *device,
                             const struct backend_type *backend,
                             const struct backend_options *options, bool with_group);
+
+/* The same for a PCI device that leaves its driver for that one, without a VM: of its IOMMU group
+ * any device may be bound alone. `others` are all VMs that run. */
+struct verdict judge_bind(struct judge *judge, const struct device *device, const char *driver);
 
 /* The VM that the device is taken from; NULL: it is free, or must not be taken (see `may_take`):
  * the VM has something on it and not the device itself, or cannot be read, or it is kept. */

@@ -1,6 +1,7 @@
 #include "engine/plan/plan.h"
 
 #include "engine/action/action.h"
+#include "engine/plan/plan_defined.h"
 #include "engine/plan/plan_unplugged.h"
 
 #include <stdlib.h>
@@ -27,9 +28,17 @@ static void plan_action(struct planner *planner, struct action_ref ref) {
     } while (ref.target && (ref.target = ref.target->next));
 }
 
+/* At `defined`: what of the definition stays, by a plan for the definition without ours. */
+struct plan_definition {
+    const struct plan *fresh; /* NULL: it is that plan */
+    const bool *kept;
+};
+
+/* `domain` is the event's, or what stays of it. */
 static void plan_make(struct plan *plan, const struct plan_request *request,
-                      struct action_list actions) {
-    const struct domain *domain = request->event->domain ? request->event->domain : &judge_any_vm;
+                      struct action_list actions, const struct domain *domain,
+                      const struct plan_definition *definition) {
+    bool is_definition = request->event->name == EVENT_DEFINED;
     *plan = (struct plan){
         .event = request->event, .program = request->program, .partial = request->partial};
     struct planner planner = {.request = request,
@@ -39,61 +48,101 @@ static void plan_make(struct plan *plan, const struct plan_request *request,
                               .judge = {.host = request->host,
                                         .domain = domain,
                                         .program = request->program,
-                                        .others = request->others,
-                                        .other_count = request->other_count,
+                                        .others = is_definition ? NULL : request->others,
+                                        .other_count = is_definition ? 0 : request->other_count,
                                         .busy = request->busy,
                                         .busy_count = request->busy_count,
                                         .kept = request->kept,
-                                        .kept_count = request->kept_count},
+                                        .kept_count = request->kept_count,
+                                        .is_definition = is_definition},
                               .guest = domain->guest,
                               .marks = memory_zalloc(request->host->count + 1),
                               .actions = actions};
     planner.judge.marks = planner.marks;
+    planner.guest.is_definition = is_definition;
     plan_unplugged_add(&planner);
     for (size_t i = 0; i < actions.count; i++)
-        plan_action(&planner, actions.list[i]);
+        if (plan_waits(actions.list[i].action, request->event->name))
+            plan_action(&planner, actions.list[i]);
+    for (size_t i = 0; i < actions.count; i++)
+        if (!plan_waits(actions.list[i].action, request->event->name))
+            plan_action(&planner, actions.list[i]);
+    if (definition && definition->fresh)
+        plan_defined_finish(&planner, definition->fresh, definition->kept);
     judge_finish(&planner.judge);
     free(planner.marks);
     free(actions.list);
 }
 
-void plan_init(struct plan *plan, const struct plan_request *request) {
-    plan_make(plan, request, match_event(request->program, request->event));
+static void plan_init_definition(struct plan *plan, const struct plan_request *request) {
+    const struct domain *domain = request->event->domain;
+    bool *kept = memory_zalloc(domain->hostdev_count + 1);
+    struct domain left;
+    struct plan fresh;
+    domain_without_marked(&left, domain, NULL);
+    plan_make(&fresh, request, match_event(request->program, request->event), &left, NULL);
+    domain_finish_without(&left);
+    plan_defined_choose_kept(kept, &fresh, request);
+    domain_without_marked(&left, domain, kept);
+    plan_make(plan, request, match_event(request->program, request->event), &left,
+              &(struct plan_definition){&fresh, kept});
+    domain_finish_without(&left);
+    plan_finish(&fresh);
+    free(kept);
 }
 
+void plan_init(struct plan *plan, const struct plan_request *request) {
+    const struct event *event = request->event;
+    if (event->name == EVENT_DEFINED && event->domain && !request->parked)
+        plan_init_definition(plan, request);
+    else
+        plan_make(plan, request, match_event(request->program, event),
+                  event->domain ? event->domain : &judge_any_vm, NULL);
+}
+
+const struct event plan_any_start = {.name = EVENT_STARTED};
+
 void plan_init_rule(struct plan *plan, const struct program *program, const struct rule *rule,
-                    const struct host *host) {
-    static const struct event started = {.name = EVENT_STARTED};
+                    const struct event *event, const struct host *host) {
     const struct program alone = {.rules = &rule,
                                   .rule_count = 1,
                                   .guards = program->guards,
                                   .guard_count = program->guard_count};
-    plan_make(plan, &(struct plan_request){.program = &alone, .event = &started, .host = host},
-              match_actions(rule, &started));
+    plan_make(plan,
+              &(struct plan_request){.program = event->name == EVENT_PREPARE ? program : &alone,
+                                     .event = event,
+                                     .host = host},
+              match_actions(rule, event), &judge_any_vm, NULL);
     plan->program = program;
 }
 
+void plan_drop_last(struct plan *plan) {
+    struct plan_entry *entry = &plan->entries[--plan->count];
+    if (entry->unplugged)
+        device_finish(entry->unplugged);
+    free(entry->unplugged);
+    if (entry->instance)
+        device_finish(entry->instance);
+    free(entry->instance);
+    free(entry->target_text);
+    for (size_t i = 0; i < entry->element_count; i++)
+        free(entry->elements[i].xml);
+    free(entry->elements);
+    free(entry->marks);
+    free(entry->note);
+    setting_finish(&entry->settings);
+    free(entry->message);
+    free(entry->hint);
+}
+
 void plan_finish(struct plan *plan) {
-    for (size_t i = 0; i < plan->count; i++) {
-        struct plan_entry *entry = &plan->entries[i];
-        if (entry->unplugged)
-            device_finish(entry->unplugged);
-        free(entry->unplugged);
-        if (entry->instance)
-            device_finish(entry->instance);
-        free(entry->instance);
-        free(entry->target_text);
-        for (size_t j = 0; j < entry->element_count; j++)
-            free(entry->elements[j].xml);
-        free(entry->elements);
-        free(entry->note);
-        free(entry->message);
-        free(entry->hint);
-    }
+    while (plan->count)
+        plan_drop_last(plan);
     for (size_t i = 0; i < plan->omitted_count; i++)
         free(plan->omitted[i].message);
     free(plan->omitted);
     free(plan->entries);
+    free(plan->marks);
     *plan = (struct plan){0};
 }
 
@@ -106,8 +155,17 @@ size_t plan_count(const struct plan *plan, enum plan_kind kind) {
     return count;
 }
 
+bool plan_waits(const struct action *action, enum event_name event) {
+    return event == EVENT_PREPARE &&
+           (action->verb == VERB_REQUIRE || plan_has_option(action, OPTION_WAIT));
+}
+
 enum verb plan_verb(const struct plan_entry *entry) {
     return entry->unplugged ? VERB_DETACH : entry->action->verb;
+}
+
+bool plan_attaches(const struct plan_entry *entry) {
+    return entry->kind == PLAN_STEP && entry->device && plan_verb(entry) == VERB_ATTACH;
 }
 
 bool plan_has_option(const struct action *action, enum option_kind kind) {
@@ -128,6 +186,8 @@ struct backend_options plan_backend_options(const struct action *action,
 }
 
 char *plan_rule_text(const struct plan_entry *entry) {
+    if (!entry->rule)
+        return NULL;
     return memory_printf("%s:%zu", entry->rule->source->path,
                          program_line(entry->rule, entry->action));
 }

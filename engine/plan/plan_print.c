@@ -1,5 +1,6 @@
 #include "engine/plan/plan_print.h"
 
+#include "lexer/memory.h"
 #include "lexer/text.h"
 #include "parser/print.h"
 
@@ -7,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char GREEN[] = "\033[32m", RED[] = "\033[31m", DIM[] = "\033[2m", PLAIN[] = "\033[0m";
+enum { INDENT = 10, TITLE_INDENT = 2 };
 
 /* --- text */
 
 static void plan_print_title(const struct domain *domain, enum event_name event, FILE *out) {
-    fputs("VM ", out);
-    text_print_string(out, domain_label(domain));
-    if (domain->title && strcmp(domain->name, domain->title) != 0) {
+    fputs(domain ? "VM " : "Host", out);
+    if (domain)
+        text_print_string(out, domain_label(domain));
+    if (domain && domain->title && strcmp(domain->name, domain->title) != 0) {
         fputs(" (", out);
         text_print_string(out, domain->name);
         fputs(")", out);
@@ -44,6 +46,10 @@ static void plan_print_how(const struct plan_entry *entry, FILE *out) {
     if (action->backend)
         fprintf(out, "%s as %s", action->with_group ? "" : ",",
                 syntax_backend_text(action->backend));
+    if (action->verb == VERB_BIND) {
+        fputs(", to driver ", out);
+        text_print_string(out, action->driver);
+    }
     if (!plan_print_goes_along(entry))
         print_options(out, action);
     else if (plan_has_option(action, OPTION_UNMANAGED))
@@ -73,19 +79,23 @@ static void plan_print_controller(const struct plan_entry *entry, const struct g
     free(name);
 }
 
-static void plan_print_command(const struct word *command, FILE *out) {
-    for (const struct word *word = command; word; word = word->next) {
-        fputs(word == command ? "" : " ", out);
+/* With how long libvirt waits for it. */
+static void plan_print_command(const struct action *action, FILE *out) {
+    for (const struct word *word = action->command; word; word = word->next) {
+        fputs(word == action->command ? "" : " ", out);
         text_print_string(out, word->text);
     }
+    print_options(out, action);
 }
 
 static void plan_print_subject(const struct plan_entry *entry, FILE *out) {
     if (entry->action->verb == VERB_RUN)
-        plan_print_command(entry->action->command, out);
-    else if (entry->device)
+        plan_print_command(entry->action, out);
+    else if (entry->device) {
+        if (entry->action->verb == VERB_CREATE)
+            fprintf(out, "%u vf of ", entry->action->count);
         plan_print_host_device(entry->device, out);
-    else
+    } else
         text_print_string(out, entry->target_text);
 }
 
@@ -105,25 +115,33 @@ static void plan_print_xml(const char *xml, FILE *out) {
     }
 }
 
-static void plan_print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
+static void plan_print_entry_rule(const struct plan_entry *entry, FILE *out,
+                                  struct terminal terminal) {
     char *rule = plan_rule_text(entry);
-    fprintf(out, "\n          %srule ", colour ? DIM : "");
-    text_print_string(out, rule);
-    fprintf(out, "%s\n", colour ? PLAIN : "");
+    if (rule) {
+        fprintf(out, "\n          %srule ", terminal_paint(terminal, TERMINAL_DIM));
+        text_print_string(out, rule);
+        fputs(terminal_paint(terminal, TERMINAL_PLAIN), out);
+    }
+    putc('\n', out);
     free(rule);
 }
 
 static void plan_print_entry(const struct plan *plan, const struct plan_entry *entry, FILE *out,
-                             bool xml, bool colour) {
+                             bool xml, struct terminal terminal) {
     static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
     const char *word =
         entry->kind == PLAN_STEP ? syntax_verb_text(plan_verb(entry)) : words[entry->kind];
-    const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
-    fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
+    const char *paint = entry->kind == PLAN_STEP      ? TERMINAL_GREEN
+                        : entry->kind == PLAN_REFUSED ? TERMINAL_RED
+                                                      : TERMINAL_DIM;
+    fprintf(out, "  %s%-7s%s ", terminal_paint(terminal, paint), word,
+            terminal_paint(terminal, TERMINAL_PLAIN));
     plan_print_subject(entry, out);
     if (entry->device && !entry->unplugged)
         plan_print_facts(entry->device, out);
-    if (entry->device && entry->kind == PLAN_STEP && !entry->unplugged)
+    if ((entry->device || entry->action->verb == VERB_BIND) && entry->kind == PLAN_STEP &&
+        !entry->unplugged && entry->rule)
         plan_print_how(entry, out);
     if (plan->event->domain)
         plan_print_controller(entry, &plan->event->domain->guest, out);
@@ -131,21 +149,18 @@ static void plan_print_entry(const struct plan *plan, const struct plan_entry *e
     plan_print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
         fprintf(out, " [%s]", verdict_name(entry->refusal));
-    plan_print_line("hint: ", entry->hint, out);
+    plan_print_line(terminal_hint(terminal), entry->hint, out);
     if (xml)
         for (size_t i = 0; i < entry->element_count; i++)
             plan_print_xml(entry->elements[i].xml, out);
-    plan_print_entry_rule(entry, out, colour);
+    plan_print_entry_rule(entry, out, terminal);
 }
 
 static void plan_print_sum(const struct plan *plan, FILE *out) {
     size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
-    if (!plan->count && plan->partial)
-        fputs("  nothing to do: no rule is for this VM at this event; files with "
-              "errors are left out\n",
-              out);
-    else if (!plan->count)
-        fprintf(out, "  nothing to do: no rule is for this VM at this event%s\n",
+    const char *subject = plan->event->domain ? "this VM" : "the host";
+    if (!plan->count)
+        fprintf(out, "  nothing to do: no rule is for %s at this event%s\n", subject,
                 plan->event->device ? " and wants this device" : "");
     else
         fprintf(out, "%zu step%s, %zu refusal%s\n", steps, steps == 1 ? "" : "s", refused,
@@ -167,12 +182,20 @@ void plan_print_doubts(const struct ruleset *ruleset, FILE *out) {
     ruleset_finish_doubts(&doubts);
 }
 
-void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
-    plan_print_title(plan->event->domain, plan->event->name, out);
+void plan_print(const struct plan *plan, FILE *out, bool xml, struct terminal terminal) {
+    char *text;
+    size_t size;
+    FILE *title = memory_stream(&text, &size);
+    plan_print_title(plan->event->domain, plan->event->name, title);
+    terminal_wrap_stream(out, terminal, TITLE_INDENT, title, &text);
+    FILE *entries = memory_stream(&text, &size);
     for (size_t i = 0; i < plan->count; i++)
-        plan_print_entry(plan, &plan->entries[i], out, xml, colour);
-    plan_print_sum(plan, out);
-    plan_print_doubts(plan->program->ruleset, out);
+        plan_print_entry(plan, &plan->entries[i], entries, xml, terminal);
+    terminal_wrap_stream(out, terminal, INDENT, entries, &text);
+    FILE *sum = memory_stream(&text, &size);
+    plan_print_sum(plan, sum);
+    plan_print_doubts(plan->program->ruleset, sum);
+    terminal_wrap_stream(out, terminal, TITLE_INDENT, sum, &text);
 }
 
 /* --- JSON */
@@ -237,11 +260,20 @@ static void plan_print_put_own_options(struct json_object *object, const struct 
     static const struct {
         enum option_kind kind;
         const char *key;
-    } keys[] = {{OPTION_MAC, "mac"},        {OPTION_VLAN, "vlan"},
-                {OPTION_TRUST, "trust"},    {OPTION_MDEV_TYPE, "mdev_type"},
-                {OPTION_MDEV_UUID, "uuid"}, {OPTION_SERIAL_PCI, "pci"},
-                {OPTION_BUS, "bus"},        {OPTION_READONLY, "readonly"},
-                {OPTION_GRAB, "grab"}};
+    } keys[] = {{OPTION_MAC, "mac"},
+                {OPTION_VLAN, "vlan"},
+                {OPTION_TRUST, "trust"},
+                {OPTION_MDEV_TYPE, "mdev_type"},
+                {OPTION_MDEV_UUID, "uuid"},
+                {OPTION_SERIAL_PCI, "pci"},
+                {OPTION_BUS, "bus"},
+                {OPTION_READONLY, "readonly"},
+                {OPTION_GRAB, "grab"},
+                {OPTION_AWAKE, "awake"},
+                {OPTION_RESET_METHOD, "reset_method"},
+                {OPTION_BOOT_DISPLAY, "boot_display"},
+                {OPTION_BOOT_ORDER, "boot_order"},
+                {OPTION_PORTS, "ports"}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const struct action_option *option = syntax_find_option(action->options, keys[i].kind);
         enum value_kind value = syntax_option(keys[i].kind)->value;
@@ -291,7 +323,10 @@ static struct json_object *plan_print_command_json(const struct word *command) {
     return array;
 }
 
+/* NULL: no rule wants it. */
 static struct json_object *plan_print_rule_json(const struct plan_entry *entry) {
+    if (!entry->rule)
+        return NULL;
     struct json_object *object = text_json_object();
     text_put_json(object, "path", entry->rule->source->path);
     text_json_add(object, "line",
@@ -308,6 +343,17 @@ static void plan_print_put_xml(struct json_object *object, const struct plan_ent
     free(xml);
 }
 
+static struct json_object *plan_print_settings_json(const struct setting_list *settings) {
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < settings->count; i++) {
+        struct json_object *one = text_json_object();
+        text_put_json(one, "path", settings->list[i].path);
+        text_put_json(one, "value", settings->list[i].value);
+        text_json_append(array, one);
+    }
+    return array;
+}
+
 static struct json_object *plan_print_entry_json(const struct plan_entry *entry) {
     struct json_object *object = text_json_object();
     bool run = entry->action->verb == VERB_RUN;
@@ -316,10 +362,19 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
                   entry->action->backend ? syntax_backend_text(entry->action->backend) : NULL);
     text_json_add(object, "device", run ? NULL : plan_print_device_json(entry));
     text_json_add(object, "rule", plan_print_rule_json(entry));
-    if (!run && !entry->unplugged)
+    if (!run && !entry->unplugged && entry->rule)
         text_json_add(object, "options", plan_print_options_json(entry));
+    if (entry->action->verb == VERB_BIND)
+        text_put_json(object, "driver", entry->action->driver);
+    if (entry->action->verb == VERB_CREATE)
+        text_json_add(object, "count", text_json_number(entry->action->count));
     if (run)
         text_json_add(object, "command", plan_print_command_json(entry->action->command));
+    if (plan_has_option(entry->action, OPTION_WAIT)) {
+        plan_print_put_duration(object, "wait_ms", entry->action, OPTION_WAIT);
+        text_json_add(object, "or_stop",
+                      text_json_boolean(plan_has_option(entry->action, OPTION_OR_STOP)));
+    }
     if (entry->kind == PLAN_STEP) {
         plan_print_put_xml(object, entry);
         text_json_add(object, "controller",
@@ -328,6 +383,10 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
         if (*entry->mac)
             text_put_json(object, "mac", entry->mac);
         text_put_json(object, "note", entry->note);
+        if (!entry->rule) /* why it leaves */
+            text_put_json(object, "message", entry->message);
+        if (entry->settings.count)
+            text_json_add(object, "host_settings", plan_print_settings_json(&entry->settings));
         if (entry->take_from)
             text_put_json(object, "take_from", domain_label(entry->take_from));
         return object;
@@ -365,7 +424,8 @@ struct json_object *plan_print_doubts_json(const struct ruleset *ruleset) {
 
 struct json_object *plan_print_json(const struct plan *plan) {
     struct json_object *object = text_json_object();
-    text_json_add(object, "vm", plan_print_vm_json(plan->event->domain));
+    text_json_add(object, "vm",
+                  plan->event->domain ? plan_print_vm_json(plan->event->domain) : NULL);
     text_put_json(object, "event", scanner_event_text(plan->event->name));
     text_json_add(object, "partial", text_json_boolean(plan->partial));
     text_json_add(object, "steps", plan_print_entries_json(plan, PLAN_STEP));

@@ -3,10 +3,11 @@
 #define ENGINE_PLAN_PRINT_H
 
 #include "engine/plan/plan.h"
+#include "lexer/terminal.h"
 
 #include <stdio.h>
 
-void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour);
+void plan_print(const struct plan *plan, FILE *out, bool xml, struct terminal terminal);
 
 /*
  * {"vm": {...}, "event": ..., "partial": ..., "steps": [...], "refusals": [...], "skipped": [...],

@@ -1,6 +1,8 @@
 #include "engine/plan/planner.h"
 
 #include "engine/backend/backend_place.h"
+#include "engine/host/driver.h"
+#include "engine/plan/vf_hint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,8 @@ void planner_set_mark(struct planner *planner, const struct device *device,
 bool planner_is_attached(const struct planner *planner, const struct action *action,
                          const struct device *device) {
     const struct backend_options options = {.list = action->options};
+    if (planner->judge.is_starting)
+        return false;
     for (const struct domain_hostdev *one = NULL;
          (one = backend_next_hostdev(planner->domain, device, one));) {
         const struct backend_type *type = backend_type(one->backend);
@@ -60,6 +64,16 @@ bool planner_is_unplugged(const struct planner *planner, const struct device *de
 
 /* --- entries */
 
+/* Whether the host loses it, as a keyboard or a display: not when functions are created on it. A
+ * driver of the host that gets a display goes on showing the console, and another that gets a USB
+ * controller may drive no keyboard. */
+static bool planner_leaves_host(const struct action *action, enum plan_kind kind,
+                                const struct device *device) {
+    if (action->verb == VERB_BIND)
+        return driver_is_vfio(action->driver) || (kind == PLAN_STEP && !device->is_display);
+    return action->verb != VERB_CREATE;
+}
+
 struct plan_entry *planner_add(struct planner *planner, const struct action_ref *ref,
                                enum plan_kind kind, const struct device *device) {
     struct plan *plan = planner->plan;
@@ -71,7 +85,7 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
                                  .target = ref->target,
                                  .device = device,
                                  .target_text = ref->target ? planner_target_text(ref) : NULL};
-    if (device && kind != PLAN_REFUSED)
+    if (device && kind != PLAN_REFUSED && planner_leaves_host(ref->action, kind, device))
         planner_set_mark(planner, device,
                          ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH);
     return entry;
@@ -91,7 +105,20 @@ void planner_add_element(struct plan_entry *entry, char *xml) {
 }
 
 void planner_add_controller(struct plan_entry *entry, const struct guest_place *place) {
-    planner_add_xml(entry, backend_place_controller_xml(place), (int)place->scsi);
+    planner_add_xml(entry, backend_place_controller_xml(place),
+                    (int)(place->needs_port_controller ? place->bus : place->scsi));
+}
+
+void planner_note(struct plan_entry *entry, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = memory_vprintf(format, arguments);
+    va_end(arguments);
+    if (entry->note)
+        memory_append(&entry->note, "; %s", text);
+    else
+        entry->note = memory_strdup(text);
+    free(text);
 }
 
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
@@ -109,6 +136,41 @@ void planner_omit(struct planner *planner, const struct action_ref *ref,
     plan->omitted[plan->omitted_count++] =
         (struct plan_omitted){ref->action, ref->target, device, verdict.refusal, verdict.message};
     free(verdict.hint);
+}
+
+void planner_absent(struct planner *planner, const struct action_ref *ref, const char *label,
+                    const char *except) {
+    bool optional = plan_has_option(ref->action, OPTION_OPTIONAL),
+         waits = planner->event->name != EVENT_DEFINED;
+    struct plan_entry *entry =
+        planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
+    char *meaning = planner_meaning_text(ref);
+    struct vf_hint functions = vf_hint_of(planner->request->host, ref->target->device);
+    entry->refusal = REFUSED_ABSENT;
+    entry->message = memory_printf("the host has no %s%sdevice %s%s%s", label, *label ? " " : "",
+                                   entry->target_text, meaning, except);
+    if (functions.message)
+        memory_append(&entry->message, ": %s", functions.message);
+    free(meaning);
+    if (waits && plan_option_ms(ref->action, OPTION_WITHIN))
+        entry->hint = memory_strdup("a run waits for it as long as 'within' says");
+    else if (functions.hint)
+        entry->hint = memory_copy(functions.hint);
+    else if (!optional)
+        entry->hint =
+            memory_printf("see 'virt-rules devices'; 'optional' allows it to be missing%s",
+                          waits ? ", 'within 30s' waits for it" : "");
+    vf_hint_finish(&functions);
+}
+
+const struct plan_entry *planner_find(const struct planner *planner, enum verb verb,
+                                      const struct device *device) {
+    for (size_t i = 0; i < planner->plan->count; i++) {
+        const struct plan_entry *entry = &planner->plan->entries[i];
+        if (entry->action->verb == verb && entry->device == device && entry->kind != PLAN_REFUSED)
+            return entry;
+    }
+    return NULL;
 }
 
 /* --- lists of devices */

@@ -29,7 +29,8 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
 /* Marks the device, and what is attached or detached with it: a SCSI device on it, and what it is
  * on. One that has other SCSI devices too is not attached with one of them. */
 void planner_set_mark(struct planner *planner, const struct device *device, enum planner_mark mark);
-/* The VM has it: all elements by which the action attaches it, or all of another backend's. */
+/* The VM has it: all elements by which the action attaches it, or all of another backend's. What
+ * the definition of a VM has that is about to start is judged all the same. */
 bool planner_is_attached(const struct planner *planner, const struct action *action,
                          const struct device *device);
 /* The VM has it or this plan attaches it, so it need not be judged again. */
@@ -49,14 +50,25 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
                                enum plan_kind kind, const struct device *device);
 /* One more element of a step. Takes the XML; NULL is left out. */
 void planner_add_element(struct plan_entry *entry, char *xml);
-/* The SCSI controller that such a place needs, if it needs one. */
+/* The controller that such a place needs, if it needs one. */
 void planner_add_controller(struct plan_entry *entry, const struct guest_place *place);
+/* One more note of a step. */
+void planner_note(struct plan_entry *entry, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Takes what the verdict owns. */
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
                     const struct device *device, struct verdict verdict);
 /* Notes why a device that the target selects gets no entry. Takes what the verdict owns. */
 void planner_omit(struct planner *planner, const struct action_ref *ref,
                   const struct device *device, struct verdict verdict);
+
+/* No device of the host is what the target asks for: refused, or skipped when it is optional.
+ * `label` says on which bus, "" on any; `except` what there is all the same, after a comma. */
+void planner_absent(struct planner *planner, const struct action_ref *ref, const char *label,
+                    const char *except);
+/* The first entry so far that does that verb to the device, or says that it is done; NULL: none. */
+const struct plan_entry *planner_find(const struct planner *planner, enum verb verb,
+                                      const struct device *device);
 
 /* --- lists of devices of the host, in its order */
 

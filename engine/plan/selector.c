@@ -1,6 +1,7 @@
 #include "engine/plan/selector.h"
 
 #include "parser/print.h"
+#include "parser/word_check.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static bool selector_is_counted(const char *serial) {
 }
 
 /* One that a maker left as it came, so that the next device of the kind may have it as well; or
- * one with characters that cannot be shown. */
+ * one with characters that cannot be shown, or that 'check' warns of. */
 static bool selector_is_placeholder(const char *serial) {
     static const char *const words[] = {"none",
                                         "n/a",
@@ -95,7 +96,7 @@ static bool selector_is_placeholder(const char *serial) {
                                         "to be filled by o.e.m.",
                                         "1234567890",
                                         "x.x"};
-    if (!*serial || strchr(serial, '?') || selector_is_counted(serial))
+    if (!*serial || selector_is_counted(serial) || !word_check_is_clear_text(serial))
         return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcasecmp(serial, words[i]))
@@ -127,6 +128,15 @@ static void selector_print_id(FILE *out, struct device_id id) {
     fprintf(out, "%04x:%04x", id.vendor, id.device);
 }
 
+/* Whether its serial number means it alone; that of a device that changes its id may be there only
+ * afterwards. */
+static bool selector_has_own_serial(const struct selector *selector, const struct device *device) {
+    bool is_first;
+    return device->serial && !selector_other_id(device, &is_first) &&
+           !selector_is_placeholder(device->serial) &&
+           !selector_has(selector, device->bus, device->id, device->serial, 2);
+}
+
 /* What the id of a device lacks to mean it alone. */
 static void selector_print_rest(const struct selector *selector, FILE *out,
                                 const struct device *device, const struct device_id *other) {
@@ -134,9 +144,7 @@ static void selector_print_rest(const struct selector *selector, FILE *out,
                     !(other && selector_has(selector, device->bus, *other, NULL, 1));
     if (is_alone)
         return;
-    /* The serial of a device that changes its id may be only there afterwards. */
-    if (device->serial && !other && !selector_is_placeholder(device->serial) &&
-        !selector_has(selector, device->bus, device->id, device->serial, 2)) {
+    if (selector_has_own_serial(selector, device)) {
         fputs(" serial ", out);
         print_string(out, device->serial);
     } else {
@@ -144,10 +152,10 @@ static void selector_print_rest(const struct selector *selector, FILE *out,
     }
 }
 
-/* Whether no other SCSI device has its product; with characters that cannot be shown it does not
- * count. */
+/* Whether no other SCSI device has its product; with characters that cannot be shown, or that
+ * 'check' warns of, it does not count. */
 static bool selector_has_own_product(const struct selector *selector, const struct device *device) {
-    if (!device->product || !*device->product || strchr(device->product, '?'))
+    if (!device->product || !*device->product || !word_check_is_clear_text(device->product))
         return false;
     for (size_t i = 0; i < selector->count; i++) {
         const struct device *other = selector->order[i];
@@ -162,8 +170,7 @@ static bool selector_has_own_product(const struct selector *selector, const stru
  * which the kernel found the adapters, so it comes last. */
 static void selector_print_scsi(const struct selector *selector, FILE *out,
                                 const struct device *device) {
-    bool has_serial = device->serial && !selector_is_placeholder(device->serial) &&
-                      !selector_has(selector, device->bus, device->id, device->serial, 2);
+    bool has_serial = selector_has_own_serial(selector, device);
     bool has_product = !has_serial && selector_has_own_product(selector, device);
     fputs(has_serial ? "scsi serial " : has_product ? "scsi product " : "scsi ", out);
     print_string(out, has_serial    ? device->serial
@@ -189,6 +196,20 @@ char *selector_text(const struct selector *selector, const struct device *device
         selector_print_id(out, is_first ? *other : device->id);
         selector_print_rest(selector, out, device, other);
     }
+    memory_stream_close(out, &text);
+    return text;
+}
+
+char *selector_addition(const struct selector *selector, const struct device *device) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&text, &size);
+    bool has_serial = selector_has_own_serial(selector, device);
+    fprintf(out, "%s ", has_serial ? "serial" : device_bus(device->bus)->keyword);
+    if (has_serial || device->bus == BUS_SCSI)
+        print_string(out, has_serial ? device->serial : device->address);
+    else
+        fputs(device->address, out);
     memory_stream_close(out, &text);
     return text;
 }

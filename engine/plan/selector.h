@@ -22,4 +22,8 @@ void selector_finish(struct selector *selector);
  */
 char *selector_text(const struct selector *selector, const struct device *device);
 
+/* What to add to a condition that selects several devices so that it selects this one: "serial
+ * "S3Z9"", "port 1-1.3", "at 0000:01:00.1", "scsi "2:0:0:0"". The caller frees it. */
+char *selector_addition(const struct selector *selector, const struct device *device);
+
 #endif

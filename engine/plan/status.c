@@ -1,13 +1,18 @@
 #include "engine/plan/status.h"
 
+#include "engine/state/log_merge.h"
+#include "engine/state/log_text.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *status_state_name(enum device_state state) {
-    static const char *const names[] = {"attached", "absent", "refused",   "lost",      "failed",
-                                        "waiting",  "off",    "attaching", "detaching", "parked"};
+    static const char *const names[] = {"attached",  "absent",  "refused", "lost",
+                                        "failed",    "waiting", "off",     "attaching",
+                                        "detaching", "parked",  "defined", "detached"};
     return names[state];
 }
 
@@ -21,6 +26,10 @@ char *status_device_text(const struct status_row *row) {
     return memory_printf("bus %u device %u %04x:%04x", row->hostdev->bus_number,
                          row->hostdev->device_number, row->hostdev->id.vendor,
                          row->hostdev->id.device);
+}
+
+const char *status_device_name(const struct status_row *row) {
+    return row->device && row->device->name && *row->device->name ? row->device->name : NULL;
 }
 
 char *status_rule_text(const struct status_row *row) {
@@ -55,6 +64,9 @@ static enum status_outcome status_outcome_of(const struct vm_state_result *resul
     case RESULT_RAN:
     case RESULT_WAITING:
     case RESULT_PARKED:
+    case RESULT_BOUND:
+    case RESULT_CREATED:
+    case RESULT_STOPPED:
         break;
     }
     return OUTCOME_OTHER;
@@ -170,6 +182,35 @@ static void status_set_missing(struct status_row *row, const struct past *past) 
     row->hint = memory_strdup("'virt-rules apply' attaches it");
 }
 
+/* Since the VM had it, a person or a rule has taken it out; and whoever asks wants to know that,
+ * not what could be done with the device now. Of other changes its results know nothing: a guest
+ * that releases a device is not asked to. */
+static bool status_is_detached(const struct maker *maker, const struct status_row *row,
+                               const struct past *past) {
+    return row->device && status_last_outcome(past) == OUTCOME_DETACHED &&
+           vm_state_has_dismissed(&maker->vm->vm_state, row->device->address, row->device->id);
+}
+
+/* `entry`: what the plan says of it now. */
+static void status_set_detached(const struct maker *maker, struct status_row *row,
+                                const struct past *past, const struct plan_entry *entry) {
+    const struct vm_state_result *result = past->list[0];
+    bool is_possible = entry->kind == PLAN_STEP;
+    row->state = STATE_DETACHED;
+    row->refusal = REFUSED_NOT;
+    row->since = status_since_outcome(past, OUTCOME_DETACHED);
+    row->error = result->rule ? memory_printf("taken out by a rule, %s", result->rule)
+                              : memory_strdup("taken out by hand");
+    if (is_possible) {
+        char *vm = text_shell_word(domain_label(maker->vm->domain));
+        row->hint = memory_printf("'virt-rules apply %s' gives it back", vm);
+        free(vm);
+    } else {
+        memory_append(&row->error, "; now %s", entry->message ? entry->message : "it is not free");
+        row->hint = memory_copy(entry->hint);
+    }
+}
+
 /* Also what it could not have any more: 'unpark' says so. */
 static void status_set_parked(struct status_row *row, const struct vm_state *vm_state) {
     row->state = STATE_PARKED;
@@ -255,17 +296,80 @@ static void status_set_state(const struct maker *maker, struct status_row *row,
         status_set_attached(row, &past);
     else if (entry->kind == PLAN_STEP && maker->vm->vm_state.parked_since)
         status_set_parked(row, &maker->vm->vm_state);
+    else if (status_is_detached(maker, row, &past))
+        status_set_detached(maker, row, &past, entry);
     else if (entry->kind == PLAN_STEP)
         status_set_missing(row, &past);
     else
         status_set_impossible(row, &past, entry);
-    if (entry && status_is_in_line(maker, entry))
+    if (entry && row->state != STATE_DETACHED && status_is_in_line(maker, entry))
         status_set_in_line(row, entry);
     free((void *)past.list);
     status_set_underway(maker->vm, row);
 }
 
+static bool status_has_action(const struct status_vm *vm, const struct action *action) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].action == action)
+            return true;
+    return false;
+}
+
+/* --- the definition of a VM that does not run */
+
+/* What it has, and what 'apply' would put in or take out. */
+static void status_set_defined(struct status_row *row, const struct plan_entry *entry) {
+    bool leaves = plan_verb(entry) == VERB_DETACH;
+    if (entry->kind == PLAN_REFUSED || entry->refusal) {
+        row->state = entry->refusal == REFUSED_ABSENT ? STATE_ABSENT : STATE_REFUSED;
+        row->error = memory_copy(entry->message);
+        row->hint = memory_copy(entry->hint);
+        return;
+    }
+    row->state = leaves || entry->kind == PLAN_SKIPPED ? STATE_DEFINED : STATE_WAITING;
+    if (entry->kind == PLAN_STEP) {
+        row->error = leaves ? memory_copy(entry->message)
+                            : memory_strdup("its definition does not have it yet");
+        row->hint = memory_printf("'virt-rules apply' %s", leaves ? "takes it out" : "puts it in");
+    }
+}
+
+static void status_add_definition_entry(const struct maker *maker, const struct plan_entry *entry) {
+    if (entry->kind == PLAN_STEP && entry->mark_count &&
+        entry->marks[0].kind == DEFINITION_MARK_CONTROLLER)
+        return; /* a root port */
+    struct status_row *row = status_add_row(maker);
+    row->device = entry->device;
+    row->rule = entry->rule;
+    row->action = entry->rule ? entry->action : NULL;
+    row->wanted = memory_copy(entry->target_text);
+    row->refusal = entry->refusal;
+    row->optional = entry->rule && plan_has_option(entry->action, OPTION_OPTIONAL);
+    status_set_defined(row, entry);
+}
+
+static void status_add_definition(const struct maker *maker) {
+    const struct status_request *request = maker->request;
+    const struct event event = {.name = EVENT_DEFINED,
+                                .domain = maker->vm->domain,
+                                .vms = request->domains,
+                                .vm_count = request->domain_count};
+    struct plan plan;
+    plan_init(&plan, &(struct plan_request){.program = request->program,
+                                            .event = &event,
+                                            .host = request->host,
+                                            .partial = request->partial,
+                                            .libvirt_version = request->libvirt_version});
+    for (size_t i = 0; i < plan.count; i++)
+        status_add_definition_entry(maker, &plan.entries[i]);
+    plan_finish(&plan);
+}
+
+/* --- what is attached at `started` */
+
 static void status_add_entry(const struct maker *maker, const struct plan_entry *entry) {
+    if (!maker->vm->running && status_has_action(maker->vm, entry->action))
+        return; /* its definition has it, or is to have it */
     struct status_row *row = status_add_row(maker);
     row->device = entry->device;
     if (entry->instance)
@@ -305,6 +409,19 @@ static bool status_is_shown(const struct maker *maker, const struct domain_hostd
     return is_noted;
 }
 
+/* What it has from its definition, by the rule that wants it there. */
+static void status_set_rule(const struct maker *maker, struct status_row *row,
+                            const struct domain_hostdev *hostdev) {
+    const struct event event = {.name = EVENT_DEFINED,
+                                .domain = maker->vm->domain,
+                                .vms = maker->request->domains,
+                                .vm_count = maker->request->domain_count};
+    struct action_ref ref =
+        match_attach_action(maker->request->program, &event, row->device, hostdev->backend);
+    row->rule = ref.rule;
+    row->action = ref.action;
+}
+
 /* What the VM has and no rule wants. */
 static void status_add_hostdevs(const struct maker *maker) {
     const struct domain *domain = maker->vm->domain;
@@ -315,6 +432,8 @@ static void status_add_hostdevs(const struct maker *maker) {
         struct status_row *row = status_add_row(maker);
         row->hostdev = hostdev;
         row->device = backend_device_of(maker->request->host, hostdev);
+        if (hostdev->mark && row->device)
+            status_set_rule(maker, row, hostdev);
         if (hostdev->backend == BACKEND_MDEV && row->device) {
             status_set_instance(row, row->device);
             device_make_instance(row->instance, hostdev->uuid, NULL);
@@ -351,6 +470,46 @@ static void status_add_parked(const struct maker *maker) {
 }
 
 /* --- VMs */
+
+static void status_finish_stop(struct status_stop *stop) {
+    free(stop->time);
+    free(stop->device);
+    free(stop->rule);
+    free(stop->message);
+    free(stop->hint);
+    *stop = (struct status_stop){0};
+}
+
+/* A start that a rule stopped is in the log: libvirt has no trace of it. */
+static void status_note_stop(struct status *status, const struct log_item *item) {
+    const struct log_line *line = &item->line;
+    for (size_t i = 0; i < status->count; i++) {
+        struct status_vm *vm = &status->vms[i];
+        bool is_about = line->uuid && vm->domain->uuid && !strcmp(line->uuid, vm->domain->uuid);
+        if (vm->running || !is_about || !line->event || !line->result)
+            continue;
+        bool is_stop = !strcmp(line->result, log_write_result_name(RESULT_STOPPED));
+        if (!is_stop && strcmp(line->event, scanner_event_text(EVENT_STARTED)) != 0)
+            continue;
+        status_finish_stop(&vm->stop);
+        if (is_stop)
+            vm->stop = (struct status_stop){.time = memory_copy(line->time),
+                                            .device = memory_copy(line->device),
+                                            .rule = memory_copy(line->rule),
+                                            .message = log_text_message(line),
+                                            .hint = memory_copy(line->hint)};
+    }
+}
+
+/* Of VMs that do not run. */
+static void status_find_stops(struct status *status, const char *state) {
+    struct log_merge *merge = log_merge_open(state, false);
+    struct log_item item;
+    while (log_merge_next(merge, &item))
+        if (!item.is_broken)
+            status_note_stop(status, &item);
+    log_merge_close(merge);
+}
 
 /* The running VMs other than this one, as borrowed copies; the caller frees the list. */
 static struct domain *status_others_of(const struct status_request *request,
@@ -396,12 +555,14 @@ static bool status_names(const struct rule *rule, const struct domain *domain) {
 /* "any" means no VM in particular. */
 static bool status_has_named_row(const struct status_vm *vm) {
     for (size_t i = 0; i < vm->count; i++)
-        if (vm->rows[i].rule && status_names(vm->rows[i].rule, vm->domain))
+        if (vm->rows[i].state == STATE_DEFINED ||
+            (vm->rows[i].rule && status_names(vm->rows[i].rule, vm->domain)))
             return true;
     return false;
 }
 
 static void status_finish_vm(struct status_vm *vm) {
+    status_finish_stop(&vm->stop);
     for (size_t i = 0; i < vm->count; i++) {
         free(vm->rows[i].wanted);
         free(vm->rows[i].error);
@@ -438,6 +599,8 @@ static void status_add_vm(struct status *status, const struct status_request *re
     struct status_vm vm = {.domain = domain, .running = domain->id >= 0};
     const struct maker maker = {request, &vm};
     status_load_vm_state(&maker);
+    if (!vm.running)
+        status_add_definition(&maker);
     status_add_plan(&maker);
     if (vm.running) {
         status_add_hostdevs(&maker);
@@ -451,10 +614,23 @@ static void status_add_vm(struct status *status, const struct status_request *re
     status->vms[status->count++] = vm;
 }
 
+/* As a person sorts: a letter is the same in upper case, and a number counts as a whole. */
+static int status_compare(const char *left, const char *right) {
+    char *a = memory_strdup(left), *b = memory_strdup(right);
+    for (char *at = a; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    for (char *at = b; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    int order = strverscmp(a, b);
+    free(a);
+    free(b);
+    return order ? order : strcmp(left, right);
+}
+
 /* libvirt lists them in no order. */
 static int status_by_name(const void *left, const void *right) {
     const struct status_vm *a = left, *b = right;
-    int order = strcmp(domain_label(a->domain), domain_label(b->domain));
+    int order = status_compare(domain_label(a->domain), domain_label(b->domain));
     return order ? order : strcmp(a->domain->name, b->domain->name);
 }
 
@@ -467,6 +643,8 @@ void status_init(struct status *status, const struct status_request *request) {
     for (size_t i = 0; i < request->domain_count; i++)
         if (!request->vm || i == wanted)
             status_add_vm(status, request, &request->domains[i]);
+    if (request->state)
+        status_find_stops(status, request->state);
     if (status->count)
         qsort(status->vms, status->count, sizeof *status->vms, status_by_name);
     for (size_t i = 1; i < status->count; i++)
@@ -483,13 +661,13 @@ void status_finish(struct status *status) {
 
 static bool status_is_problem(const struct status_row *row) {
     bool good = row->state == STATE_ATTACHED || row->state == STATE_DETACHING ||
-                row->state == STATE_OFF || row->is_in_line;
+                row->state == STATE_DETACHED || row->state == STATE_OFF || row->is_in_line;
     return row->rule && !row->optional && !good;
 }
 
 static size_t status_problems_of(const struct status_vm *vm) {
     size_t count = 0;
-    for (size_t i = 0; i < vm->count && !vm->vm_state.parked_since; i++)
+    for (size_t i = 0; i < vm->count && vm->running && !vm->vm_state.parked_since; i++)
         count += status_is_problem(&vm->rows[i]);
     return count;
 }

@@ -21,6 +21,8 @@ enum device_state {
     STATE_ATTACHING, /* libvirt has not answered yet */
     STATE_DETACHING, /* the same */
     STATE_PARKED,    /* possible, and nothing is attached to a VM that is parked */
+    STATE_DEFINED,   /* the VM does not run, and its definition has it */
+    STATE_DETACHED,  /* taken out on purpose, by a person or a rule, since the VM had it */
 };
 
 struct status_row {
@@ -41,9 +43,15 @@ struct status_row {
     char *hint;
 };
 
+/* The last start of a VM that is off, when a rule stopped it: `message` NULL: none did. */
+struct status_stop {
+    char *time, *device, *rule, *message, *hint;
+};
+
 struct status_vm {
     const struct domain *domain;
     bool running;
+    struct status_stop stop;
     struct vm_state vm_state;   /* since the VM started, else empty; report its `ignored` */
     bool shares_label;          /* another of these VMs has the same name for people */
     struct pending_call *calls; /* that have not returned */
@@ -65,6 +73,7 @@ struct status_request {
     size_t domain_count;
     const char *vm;    /* as a person calls it; NULL: those that run, and those that rules name */
     const char *state; /* the state directory */
+    bool partial;      /* files with errors are left out of the program */
     unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
 };
 
@@ -72,8 +81,8 @@ struct status_request {
 void status_init(struct status *status, const struct status_request *request);
 void status_finish(struct status *status);
 
-/* How many devices running VMs want and do not have, those aside that may be missing, or are waited
- * for in line; of a VM that is parked none. */
+/* How many devices running VMs want and do not have, those aside that may be missing, were taken
+ * out on purpose, or are waited for in line; of a VM that is parked none. */
 size_t status_problems(const struct status *status);
 
 const char *status_state_name(enum device_state state);
@@ -81,6 +90,8 @@ const char *status_state_name(enum device_state state);
 /* "0000:03:00.0 1ac1:089a" of the row's device, or of what is known of it; NULL: no device. The
  * caller frees it. */
 char *status_device_text(const struct status_row *row);
+/* What the device is called, "Coral Edge TPU"; NULL: nothing is known. Borrowed. */
+const char *status_device_name(const struct status_row *row);
 /* "path:line", or NULL. The caller frees it. */
 char *status_rule_text(const struct status_row *row);
 

@@ -21,8 +21,9 @@ static void vf_hint_add(struct vf_hint *hint, const struct device *physical) {
                                       "/sys/bus/pci/devices/%s && echo 0 >sriov_numvfs && echo %u "
                                       ">sriov_numvfs'",
                                       physical->address, total < 2 * runs ? total : 2 * runs)
-                      : memory_printf("make virtual functions at each boot: 'echo %u "
-                                      ">/sys/bus/pci/devices/%s/sriov_numvfs'",
+                      : memory_printf("create them at each boot of the host with a rule, and now "
+                                      "with 'virt-rules boot': 'on host boot create %u vf of at "
+                                      "%s'",
                                       total < 4 ? total : 4, physical->address);
 }
 

@@ -181,6 +181,13 @@ bool match_rule_names_event(const struct rule *rule, enum event_name name) {
     return named;
 }
 
+size_t match_count_rules(const struct action_list *actions) {
+    size_t count = 0;
+    for (size_t i = 0; i < actions->count; i++)
+        count += !i || actions->list[i].rule != actions->list[i - 1].rule;
+    return count;
+}
+
 size_t match_rank(const struct program *program, const struct action_list *actions) {
     for (size_t i = 0; i < program->rule_count && actions->count; i++)
         if (program->rules[i] == actions->list[0].rule)
@@ -447,6 +454,17 @@ struct action_ref match_attach_action(const struct program *program, const struc
                         return (struct action_ref){rule, action, target};
     }
     return (struct action_ref){0};
+}
+
+const char *match_boot_driver(const struct program *program, const struct device *device) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next)
+            for (const struct target *target = action->verb == VERB_BIND ? action->targets : NULL;
+                 target; target = target->next)
+                if (match_device(target->device, device))
+                    return action->driver;
+    return NULL;
 }
 
 /* --- what a guard with an error may mean: see doubt.h */

@@ -26,6 +26,8 @@ struct action_list match_event(const struct program *program, const struct event
 /* The same for one rule, without its own VMs and events. */
 struct action_list match_actions(const struct rule *rule, const struct event *event);
 
+/* Of how many rules the actions are. */
+size_t match_count_rules(const struct action_list *actions);
 /* The number of the first rule that the actions are of; SIZE_MAX: there are none. */
 size_t match_rank(const struct program *program, const struct action_list *actions);
 
@@ -87,6 +89,10 @@ bool match_target(const struct target *target, const struct event *event);
  */
 struct action_ref match_attach_action(const struct program *program, const struct event *event,
                                       const struct device *device, enum backend backend);
+
+/* The driver to which a rule of the host's boot binds the device, the first that selects it; NULL:
+ * none does. */
+const char *match_boot_driver(const struct program *program, const struct device *device);
 
 /*
  * Whether the criterion selects the device; a defined name does when its definition does. What is

@@ -3,20 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void program_add_rule(struct program *program, const struct rule *rule) {
+    program->rules =
+        memory_grow((void *)program->rules, program->rule_count, sizeof(struct rule *));
+    program->rules[program->rule_count++] = rule;
+}
+
+static void program_add_guard(struct program *program, const struct guard *guard) {
+    program->guards =
+        memory_grow((void *)program->guards, program->guard_count, sizeof(struct guard *));
+    program->guards[program->guard_count++] = guard;
+}
+
 void program_init(struct program *program, const struct ruleset *ruleset) {
     *program = (struct program){.ruleset = ruleset};
-    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
-        if (rule->source->broken)
-            continue;
-        program->rules =
-            memory_grow((void *)program->rules, program->rule_count, sizeof(struct rule *));
-        program->rules[program->rule_count++] = rule;
-    }
-    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next) {
-        program->guards =
-            memory_grow((void *)program->guards, program->guard_count, sizeof(struct guard *));
-        program->guards[program->guard_count++] = guard;
-    }
+    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next)
+        if (!rule->source->broken)
+            program_add_rule(program, rule);
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        program_add_guard(program, guard);
+}
+
+void program_init_host(struct program *program, const struct program *all) {
+    *program = (struct program){.ruleset = all->ruleset};
+    for (size_t i = 0; i < all->rule_count; i++)
+        if (!all->rules[i]->vms)
+            program_add_rule(program, all->rules[i]);
+    for (size_t i = 0; i < all->guard_count; i++)
+        program_add_guard(program, all->guards[i]);
 }
 
 void program_load(struct program *program, struct ruleset *ruleset, const char *directory) {

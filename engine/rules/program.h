@@ -21,6 +21,8 @@ void program_load(struct program *program, struct ruleset *ruleset, const char *
 
 /* Borrows the set, which must outlive the program. */
 void program_init(struct program *program, const struct ruleset *ruleset);
+/* Those rules of another program that are of the host and not of a VM, and its guards; borrowed. */
+void program_init_host(struct program *program, const struct program *all);
 void program_finish(struct program *program);
 
 /* The text of the span, as one line. The caller frees it. */

@@ -1,10 +1,14 @@
 #include "engine/rules/program.h"
 
+#include "engine/rules/conf_check.h"
+#include "engine/rules/rule_file.h"
+#include "engine/system/layout.h"
+#include "lexer/text.h"
 #include "parser/doubt.h"
+#include "parser/suggest.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,6 +51,12 @@ static struct diagnostic *ruleset_fail_path(struct ruleset *ruleset, const char 
     return diagnostic_add_file(&ruleset->diagnostics, source, check, "%s", message);
 }
 
+static void ruleset_hint_trust(struct diagnostic *diagnostic, const char *path) {
+    char *hint = source_trust_hint("", path);
+    diagnostic_hint(diagnostic, "%s", hint);
+    free(hint);
+}
+
 /* A file can be named twice, by itself and by its directory: its rules would be duplicates. */
 static bool ruleset_is_read(const struct ruleset *ruleset, const struct source *source) {
     for (size_t i = 0; source->inode && i < ruleset->count; i++)
@@ -67,8 +77,88 @@ static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const
     struct diagnostic *failure =
         diagnostic_add_file(&ruleset->diagnostics, source, CHECK_UNSAFE_FILE, "%s", message);
     failure->fixed = true;
-    diagnostic_hint(failure, "%s; until then only its 'never' lines are in force", hint);
+    diagnostic_hint(failure, "only its 'never' lines are in force until this is done: %s", hint);
     return true;
+}
+
+static bool ruleset_is_off(const char *path) {
+    struct stat status;
+    char *disabled = memory_printf("%s" RULE_FILE_DISABLED, path);
+    bool is_off = stat(disabled, &status) == 0;
+    free(disabled);
+    return is_off;
+}
+
+static int ruleset_by_bytes(const struct dirent **left, const struct dirent **right) {
+    return strcmp((*left)->d_name, (*right)->d_name);
+}
+
+/* What a file is called without its number and its ending: "frigate" of "50-frigate.rules". The
+ * caller frees it. */
+static char *ruleset_stem(const char *name) {
+    size_t digits = strspn(name, "0123456789");
+    const char *stem = name[digits] == '-' ? name + digits + 1 : name;
+    const char *end = strcasestr(stem, ".rule");
+    return end ? memory_strndup(stem, (size_t)(end - stem)) : memory_strdup(stem);
+}
+
+static int ruleset_may_be_file(const struct dirent *entry) {
+    return entry->d_type != DT_DIR;
+}
+
+/* The file of the directory whose name is that but for its number and its ending, or a rule file
+ * whose name is nearly that. The caller frees it; NULL: there is none. */
+static char *ruleset_near_name(const char *directory, const char *name) {
+    struct dirent **entries = NULL;
+    char *found = NULL, *best = NULL, *stem = ruleset_stem(name);
+    struct suggestion suggestion = {.word = stem};
+    int count = scandir(directory, &entries, ruleset_may_be_file, ruleset_by_bytes);
+    for (int i = 0; i < count; i++) {
+        char *near = ruleset_stem(entries[i]->d_name);
+        if (strcasestr(entries[i]->d_name, ".rule") || !strcasecmp(near, stem))
+            suggest(&suggestion, near);
+        if (suggestion.best == near) {
+            free(found);
+            free(best);
+            found = memory_strdup(entries[i]->d_name);
+            best = near;
+        } else {
+            free(near);
+        }
+        free(entries[i]);
+    }
+    free((void *)entries);
+    free(best);
+    free(stem);
+    return found;
+}
+
+/* Beside the path, and of a word also in the directory of rules. */
+static char *ruleset_near_file(const char *path) {
+    const char *slash = strrchr(path, '/'), *rules = ruleset_directory(NULL);
+    char *directory = rule_file_directory_of(path), *file = NULL;
+    char *name = ruleset_near_name(directory, text_base_name(path));
+    if (name) {
+        file = memory_printf("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
+    } else if (!slash) {
+        name = ruleset_near_name(rules, path);
+        file = name ? memory_printf("%s/%s", rules, name) : NULL;
+    }
+    free(directory);
+    free(name);
+    return file;
+}
+
+/* A word that names no file may be a VM. */
+static void ruleset_hint_absent(struct failure *why, const char *path) {
+    char *near = ruleset_near_file(path), *vm = text_shell_word(path);
+    bool is_word = !strchr(path, '/') && !strcasestr(path, ".rule") && strcmp(path, CONF_NAME) != 0;
+    failure_hint(why, "%s%s%s%s%s%s", near ? "did you mean '" : "is the name right?",
+                 near ? near : "", near ? "'?" : "",
+                 is_word ? " If a VM is meant: 'virt-rules plan " : "", is_word ? vm : "",
+                 is_word ? "'" : "");
+    free(near);
+    free(vm);
 }
 
 static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
@@ -83,6 +173,10 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
             ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", CHECK_UNREADABLE_FILE, why.message);
         failure->fixed = true;
         failure->source->guards_unknown = true;
+        if (ruleset_is_off(path))
+            failure_hint(&why, "it is disabled: 'virt-rules enable' turns it on");
+        else if (trust == TRUST_ANY && access(path, F_OK) < 0 && errno == ENOENT)
+            ruleset_hint_absent(&why, path);
         bool asks = why.hint[strlen(why.hint) - 1] == '?';
         diagnostic_hint(failure, "%s%s", why.hint,
                         trust == TRUST_ANY ? ""
@@ -97,20 +191,16 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
     }
     ruleset_number_source(ruleset, source);
     if (untrusted)
-        diagnostic_hint(
+        ruleset_hint_trust(
             diagnostic_add_file(&ruleset->diagnostics, source, CHECK_UNSAFE_FILE,
                                 "may be changed by users other than root: the engine will refuse "
                                 "it in its rules directory"),
-            "chown root and chmod go-w the file");
+            path);
 }
 
 static int ruleset_is_rule_file(const struct dirent *entry) {
     size_t length = strlen(entry->d_name);
     return *entry->d_name != '.' && length > 6 && !strcmp(entry->d_name + length - 6, ".rules");
-}
-
-static int ruleset_by_bytes(const struct dirent **left, const struct dirent **right) {
-    return strcmp((*left)->d_name, (*right)->d_name);
 }
 
 static void ruleset_fail_directory(struct ruleset *ruleset, const char *path, int error) {
@@ -122,9 +212,9 @@ static void ruleset_fail_directory(struct ruleset *ruleset, const char *path, in
     free(message);
 }
 
-static void ruleset_add_entries(struct ruleset *ruleset, const char *path, int fd) {
+static void ruleset_add_entries(struct ruleset *ruleset, const char *path) {
     struct dirent **entries = NULL;
-    int count = scandirat(fd, ".", &entries, ruleset_is_rule_file, ruleset_by_bytes);
+    int count = scandir(path, &entries, ruleset_is_rule_file, ruleset_by_bytes);
     if (count < 0)
         ruleset_fail_directory(ruleset, path, errno);
     for (int i = 0; i < count; i++) {
@@ -140,22 +230,32 @@ static void ruleset_add_entries(struct ruleset *ruleset, const char *path, int f
 
 void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0) {
+    if (stat(path, &status) < 0) {
         ruleset_fail_directory(ruleset, path, errno);
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
         char *message =
             memory_printf("may be changed by users other than root (owner %u, mode %04o): "
                           "no rule in it is taken",
                           (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
-        diagnostic_hint(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message),
-                        "chown root and chmod go-w the directory");
+        ruleset_hint_trust(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message), path);
         free(message);
     } else {
-        ruleset_add_entries(ruleset, path, fd);
+        ruleset_add_entries(ruleset, path);
     }
-    if (fd >= 0)
-        close(fd);
+}
+
+struct source *ruleset_add_text(struct ruleset *ruleset, const char *path, const char *text) {
+    struct source *source = ruleset_add_source(ruleset);
+    size_t at = ruleset->count;
+    source_from_text(source, path, text, strlen(text));
+    ruleset_number_source(ruleset, source);
+    for (; at > 0 && strcmp(path, ruleset->sources[at - 1]->path) < 0; at--) {
+        ruleset->sources[at] = ruleset->sources[at - 1];
+        ruleset->sources[at]->number = at;
+    }
+    ruleset->sources[at] = source;
+    source->number = at;
+    return source;
 }
 
 void ruleset_add_path(struct ruleset *ruleset, const char *path) {
@@ -166,9 +266,13 @@ void ruleset_add_path(struct ruleset *ruleset, const char *path) {
         ruleset_add_file(ruleset, path, TRUST_ANY);
 }
 
+static int ruleset_is_disabled_file(const struct dirent *entry) {
+    return *entry->d_name != '.' && text_ends_with(entry->d_name, ".rules" RULE_FILE_DISABLED);
+}
+
 /* "20-gpu.rule", "20-gpu.rules.bak", "GPU.RULES" */
 static int ruleset_is_nearly_rule_file(const struct dirent *entry) {
-    return strcasestr(entry->d_name, ".rule") != NULL;
+    return strcasestr(entry->d_name, ".rule") && !ruleset_is_disabled_file(entry);
 }
 
 bool ruleset_is_empty(const char *path, char **near) {
@@ -190,10 +294,39 @@ bool ruleset_is_empty(const char *path, char **near) {
     return empty;
 }
 
+char *ruleset_disabled(const char *path) {
+    struct dirent **entries = NULL;
+    char *names = memory_strdup("");
+    int count = scandir(path, &entries, ruleset_is_disabled_file, ruleset_by_bytes);
+    for (int i = 0; i < count; i++) {
+        memory_append(&names, "%s%s", i ? ", " : "", entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    if (count > 0)
+        return names;
+    free(names);
+    return NULL;
+}
+
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config) {
     for (size_t i = 0; i < ruleset->count; i++)
         syntax_parse(&ruleset->syntax, ruleset->sources[i], &ruleset->diagnostics);
     check_rules(&ruleset->syntax, config, &ruleset->diagnostics);
+    diagnostic_sort(&ruleset->diagnostics);
+}
+
+void ruleset_check_conf(struct ruleset *ruleset, const char *path) {
+    struct stat status;
+    if (stat(path, &status) == 0 &&
+        ruleset_is_read(ruleset, &(struct source){.device = status.st_dev, .inode = status.st_ino}))
+        return;
+    struct source *source = ruleset_add_source(ruleset);
+    if (!conf_check(source, path, &ruleset->diagnostics)) {
+        free(source);
+        return;
+    }
+    ruleset_number_source(ruleset, source);
     diagnostic_sort(&ruleset->diagnostics);
 }
 
@@ -240,5 +373,5 @@ void ruleset_finish_doubts(struct doubts *doubts) {
 
 const char *ruleset_directory(const char *option) {
     const char *environment = getenv("VIRT_RULES_DIR");
-    return option ? option : environment && *environment ? environment : RULESDIR;
+    return option ? option : environment && *environment ? environment : layout_current()->rules;
 }

@@ -34,6 +34,18 @@ void ruleset_add_path(struct ruleset *ruleset, const char *path);
  */
 bool ruleset_is_empty(const char *path, char **near);
 
+/* Adds a text as the file of that path, in its place by the names of those of its directory, which
+ * were added before. Returns the source, which is the set's. */
+struct source *ruleset_add_text(struct ruleset *ruleset, const char *path, const char *text);
+
+/* The files of a directory that 'virt-rules disable' turned off: "50-a.rules.disabled, ...", which
+ * the caller frees; NULL: there are none. */
+char *ruleset_disabled(const char *path);
+
+/* Checks a virt-rules.conf, if it is there, and adds what is wrong with it, in order. For after
+ * ruleset_load(): its text has no rules. */
+void ruleset_check_conf(struct ruleset *ruleset, const char *path);
+
 /* Parses and checks what was added, and sorts the diagnostics. */
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config);
 
@@ -56,7 +68,8 @@ struct doubts {
 struct doubts ruleset_doubts(const struct ruleset *ruleset);
 void ruleset_finish_doubts(struct doubts *doubts);
 
-/* The directory of rules: `option`, else $VIRT_RULES_DIR, else /usr/local/libvirt/rules.d. */
+/* The directory of rules: `option`, else $VIRT_RULES_DIR, else the one of engine/system/layout.h.
+ */
 const char *ruleset_directory(const char *option);
 
 #endif

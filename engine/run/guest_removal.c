@@ -127,9 +127,13 @@ static void guest_removal_answer(struct guest_removal_result *result, enum guest
     failure_hint(&result->error.failure, "%s", hint);
 }
 
-static void guest_removal_refused(struct guest_removal_result *result) {
-    guest_removal_answer(result, GUEST_REFUSED, "the guest refuses to release the device",
+/* `words` are libvirt's, where only its code says so; or NULL. */
+static void guest_removal_refused(struct guest_removal_result *result, const char *words) {
+    char *message = memory_printf("the guest refuses to release the device%s%s", words ? ": " : "",
+                                  words ? words : "");
+    guest_removal_answer(result, GUEST_REFUSED, message,
                          "stop its use in the guest, or shut the VM down");
+    free(message);
 }
 
 /* Its end gives the device back. */
@@ -148,18 +152,18 @@ void guest_removal_ask(const struct guest_removal *removal, struct guest_removal
         return;
     result->asked = false;
     result->answer = GUEST_NOT_ASKED;
-    if (result->error.kind == VIRT_REFUSED) {
-        guest_removal_refused(result);
-    } else if (result->error.kind == VIRT_FAILED || result->error.kind == VIRT_NOT_RUNNING ||
-               result->error.kind == VIRT_NO_DOMAIN) {
-        /* It may be gone already, or the guest was quick. libvirt says "not running" also of a VM
-         * that has not quite started. */
-        guest_removal_look(removal, &view, 1, &ignored);
-        if (view == VIEW_DETACHED)
-            guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device", "");
-        else if (view == VIEW_NO_VM)
-            guest_removal_stopped(result);
-    }
+    if (result->error.kind == VIRT_NO_REPLY || result->error.kind == VIRT_UNREACHABLE)
+        return;
+    /* It may be gone already, or the guest was quick. libvirt says "not running" also of a VM that
+     * has not quite started. */
+    guest_removal_look(removal, &view, 1, &ignored);
+    if (view == VIEW_DETACHED)
+        guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device", "");
+    else if (view == VIEW_NO_VM)
+        guest_removal_stopped(result);
+    else if (result->error.kind == VIRT_REFUSED)
+        guest_removal_refused(result,
+                              result->error.is_unknown ? result->error.failure.message : NULL);
 }
 
 void guest_removal_await(const struct guest_removal *removals, struct guest_removal_result *results,
@@ -181,7 +185,7 @@ void guest_removal_await(const struct guest_removal *removals, struct guest_remo
             break;
         case VIEW_ATTACHED:
             if (seen.refused[i])
-                guest_removal_refused(&results[i]);
+                guest_removal_refused(&results[i], NULL);
             else
                 guest_removal_answer(&results[i], GUEST_NO_ANSWER,
                                      "the guest did not release the device",

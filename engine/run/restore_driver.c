@@ -1,6 +1,7 @@
 #include "engine/backend/backend.h"
 
 #include "engine/host/driver.h"
+#include "engine/run/restore_settings.h"
 #include "engine/run/run.h"
 #include "engine/state/pending.h"
 
@@ -125,8 +126,10 @@ static enum restore_driver_place restore_driver_place_of(const struct run *run,
 }
 
 void restore_driver_note_returned(struct run *run, const struct device *device) {
-    if (device->bus == BUS_PCI && restore_driver_place_of(run, device) == PLACE_HOST)
-        restore_driver_forget(run, device->address);
+    if (device->bus != BUS_PCI || restore_driver_place_of(run, device) != PLACE_HOST)
+        return;
+    restore_home(run, device);
+    restore_driver_forget(run, device->address);
 }
 
 /* libvirt may be about to give it back, or others of its group. */
@@ -280,12 +283,18 @@ static bool restore_driver_give_one_back(struct run *run, struct unbound_device 
                                          const struct device *device, bool is_over) {
     if (restore_driver_is_unbinding(run, device))
         return false;
+    if (restore_home_has(run, device))
+        return true;
     switch (restore_driver_wait_for_libvirt(run, device, false)) {
     case PLACE_HOST:
+        restore_home(run, device);
         return true;
     case PLACE_VFIO:
         return is_over && restore_driver_leave_vfio(run, unbound, device);
     case PLACE_NOWHERE:
+        restore_home(run, device);
+        if (restore_home_has(run, device))
+            return true;
         break;
     }
     return (!unbound->driver && !unbound->for_group) || restore_driver_probe(run, unbound, device);
@@ -388,14 +397,14 @@ void restore_driver_end_vm(struct run *run) {
     /* The state may be of the VM's next start, if this engine is late or another one was faster. */
     bool is_over =
         state.started <= run->vm_start.seen && !vm_state_is_later_start(&state, &run->vm_start);
-    bool needs_host = state.unbound_count || state.vf_count;
+    bool needs_host = state.unbound_count || state.vf_count || state.setting_count;
     if (found && (!is_over || (needs_host && !run_load_host(run)))) {
         vm_state_finish(&state);
     } else {
         if (found) {
             restore_driver_give_all_back(run, &state);
             run_mdev_end_vm(run, &state);
-            restore_vf_end_vm(run, &state);
+            restore_settings_end_vm(run, &state);
         }
         vm_state_end(&state); /* also what is of an earlier boot, or damaged */
         host_finish(&run->host);

@@ -1,7 +1,4 @@
-#include "engine/backend/backend.h"
-
-#include "engine/libvirt/domain_list.h"
-#include "engine/run/run.h"
+#include "engine/run/restore_settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,63 +97,14 @@ static bool restore_vf_give_back(struct run *run, const struct vm_state_vf *vf,
     return good;
 }
 
-/* Whether a VM has it that runs now, or may have it: one that cannot be read, and the one that is
- * about to start. */
-static bool restore_vf_is_held(const struct run *run, const struct domain_list *vms,
-                               const struct device *device) {
-    const struct event *event = run->config->event;
-    bool held = event->name == EVENT_PREPARE && backend_hostdev_of(event->domain, device);
-    for (size_t i = 0; i < vms->count && !held; i++)
-        held = vms->list[i].unreadable || backend_hostdev_of(&vms->list[i], device);
-    return held;
-}
-
 /* Takes those from the state that need not be noted any more. A function that left the host has no
  * settings; one that a VM has keeps those of that VM. */
-static void restore_vf_settle(struct run *run, struct vm_state *state) {
-    struct virt_error error;
-    struct domain_list vms;
-    if (!state->vf_count || (!run->virt && !run_open_virt(run)))
-        return;
-    if (domain_list_running(&vms, run->virt, NULL, &error) < 0) {
-        run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
-        return;
-    }
+void restore_vf_settle(struct run *run, const struct domain_list *vms, struct vm_state *state) {
     for (size_t i = state->vf_count; i-- > 0;) {
         const struct vm_state_vf *vf = &state->vfs[i];
         const struct device *device = vm_state_find_noted(&run->host, &vf->device);
         if (!device ||
-            (!restore_vf_is_held(run, &vms, device) && restore_vf_give_back(run, vf, device)))
+            (!restore_settings_is_held(run, vms, device) && restore_vf_give_back(run, vf, device)))
             vm_state_remove_vf(state, vf->device.address);
     }
-    domain_list_finish(&vms);
-}
-
-/* What was settled goes from the file as it is now, to which the log has added results. */
-static void restore_vf_forget(struct run *run, const struct vm_state *settled) {
-    struct vm_state state;
-    vm_state_load(&state, run->config->state, run_vm(run));
-    for (size_t i = state.vf_count; i-- > 0;)
-        if (!vm_state_find_vf(settled, state.vfs[i].device.address))
-            vm_state_remove_vf(&state, state.vfs[i].device.address);
-    run_log_save(run, &state);
-}
-
-void restore_vf_all(struct run *run) {
-    struct vm_state state;
-    if (run->no_reply || run->vm_ended || !vm_state_exists(run->config->state, run_vm(run)))
-        return;
-    bool found = vm_state_load(&state, run->config->state, run_vm(run));
-    size_t count = state.vf_count;
-    if (found && count && !vm_state_is_later_start(&state, &run->vm_start) && run_load_host(run)) {
-        restore_vf_settle(run, &state);
-        host_finish(&run->host);
-        if (state.vf_count < count)
-            restore_vf_forget(run, &state);
-    }
-    vm_state_finish(&state);
-}
-
-void restore_vf_end_vm(struct run *run, struct vm_state *state) {
-    restore_vf_settle(run, state);
 }

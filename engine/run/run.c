@@ -2,6 +2,8 @@
 
 #include "engine/backend/backend.h"
 #include "engine/libvirt/domain_xml.h"
+#include "engine/run/host_setting.h"
+#include "engine/run/restore_settings.h"
 #include "engine/state/freed_note.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
@@ -94,14 +96,25 @@ bool run_is_new(const struct run *run, const struct device *device) {
     return is_event || (age >= 0 && age < RUN_NODE_LIMIT_MS);
 }
 
+/* A new device gets its files one after the other, and programs of the host look at each for a
+ * moment: those that udev runs (ata_id, blkid), and udisks. Those of udev look at an old one, too,
+ * as when the host boots and all its events come again. One that stays is a use like others. */
+static bool run_may_become_ready(const struct run *run, const struct device *device,
+                                 enum refusal refusal) {
+    bool is_looked_at = refusal == REFUSED_HOST_USE && device->use && !device->lasting_use &&
+                        !device->is_display && !device->has_keyboards;
+    return ((refusal == REFUSED_BACKEND || is_looked_at) && run_is_new(run, device)) ||
+           (is_looked_at && device->is_probed);
+}
+
 /* Of `any` and `all` the plan has left out what cannot be handed over. */
-static bool run_lacks_node(const struct run *run, const struct plan_entry *entry) {
+static bool run_is_becoming_ready(const struct run *run, const struct plan_entry *entry) {
     if (entry->device)
-        return entry->refusal == REFUSED_BACKEND && run_is_new(run, entry->device);
+        return run_may_become_ready(run, entry->device, entry->refusal);
     for (size_t i = 0; i < run->plan.omitted_count; i++) {
         const struct plan_omitted *omitted = &run->plan.omitted[i];
-        if (omitted->refusal == REFUSED_BACKEND && omitted->action == entry->action &&
-            omitted->target == entry->target && run_is_new(run, omitted->device))
+        if (omitted->action == entry->action && omitted->target == entry->target &&
+            run_may_become_ready(run, omitted->device, omitted->refusal))
             return true;
     }
     return false;
@@ -109,7 +122,7 @@ static bool run_lacks_node(const struct run *run, const struct plan_entry *entry
 
 bool run_node_later(struct run *run, const struct plan_entry *entry, struct task *task) {
     uint32_t within = plan_option_ms(task->action, OPTION_WITHIN);
-    if (plan_verb(entry) != VERB_ATTACH || !run_lacks_node(run, entry))
+    if (plan_verb(entry) != VERB_ATTACH || !run_is_becoming_ready(run, entry))
         return false;
     if (!task->node.clock)
         task->node = retry_start(run->config->clock);
@@ -133,7 +146,7 @@ enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry
         run_log_task(run, entry, task, result, message, hint);
     }
     task->state = result == RESULT_FAILED ? TASK_FAILED : TASK_DONE;
-    if (!entry->device || run->no_reply)
+    if (!entry->device || run->no_reply || !run->config->event->domain)
         return RUN_NEXT;
     /* The result of a call about the device, by this engine or one before it, is known now. */
     if (result == RESULT_ATTACHED || result == RESULT_ALREADY)
@@ -222,6 +235,8 @@ void run_end_call(struct run *run, const struct device *device, const struct vir
 
 enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
                                const struct virt_error *error) {
+    free(task->words);
+    task->words = error->is_unknown ? memory_strdup(error->failure.message) : NULL;
     switch (error->kind) {
     case VIRT_NO_REPLY: /* libvirt holds the VM's job while it is at it: nothing more can be done */
         task->reply_lost = run->no_reply = true;
@@ -345,6 +360,9 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
         : task->reply_lost
             ? memory_printf("%s (libvirt's reply was lost, but the VM has the device)",
                             entry->device->name)
+        : task->words
+            ? memory_printf("%s (libvirt reported an error, but the VM has the device: %s)",
+                            entry->device->name, task->words)
         : device->instance ? memory_strdup(device->name)
         : driver           ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
                            : memory_printf("%s (no host driver was bound)", entry->device->name);
@@ -437,6 +455,19 @@ static bool run_may_appear(struct run *run, const struct plan_entry *entry, int6
     return true;
 }
 
+/* libvirt did not give the XML of another VM, which may have the device. */
+static bool run_may_be_free(struct run *run, const struct plan_entry *entry, struct task *task) {
+    bool is_unread = false;
+    for (size_t i = 0; i < run->others.count; i++) {
+        const struct domain *other = &run->others.list[i];
+        if (entry->device && backend_hostdev_of(other, entry->device))
+            return false;
+        is_unread |= other->is_unread;
+    }
+    return is_unread && (entry->refusal == REFUSED_HELD || entry->refusal == REFUSED_TOO_FEW) &&
+           run_try_later(run, task);
+}
+
 /*
  * An event chooses only once what its rules detach. In a later plan the VM lacks what they detached
  * and has what others attached: 'any' would be the next device, and a device that this event
@@ -505,6 +536,13 @@ static enum run_outcome run_leave_returned(struct run *run, const struct plan_en
     return RUN_NEXT;
 }
 
+/* libvirt failed for an unknown reason, and what there is now shows it. */
+static void run_fail_explained(struct run *run, const struct plan_entry *entry, struct task *task) {
+    char *message = memory_printf("%s: %s", task->words, entry->message);
+    run_finish_task(run, entry, task, RESULT_FAILED, message, entry->hint);
+    free(message);
+}
+
 /* Does what the entry asks for, if it is due. */
 static enum run_outcome run_step(struct run *run, const struct plan_entry *entry) {
     struct task *task = run_task(run, entry);
@@ -525,17 +563,21 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
     if (entry->kind == PLAN_STEP || !type->needs_vm)
         return type->execute(run, entry, task);
     run_log_note_refused(run, entry);
-    if (run_may_appear(run, entry, due) || run_node_later(run, entry, task))
+    if (run_may_appear(run, entry, due) || run_node_later(run, entry, task) ||
+        run_may_be_free(run, entry, task))
         return RUN_NEXT;
-    if (entry->kind == PLAN_SKIPPED && task->reply_lost)
+    if (entry->kind == PLAN_SKIPPED && entry->device && (task->reply_lost || task->words))
         return run_finish_attach(run, entry, task);
     bool is_absent = entry->refusal == REFUSED_ABSENT ||
                      (entry->kind == PLAN_SKIPPED && entry->refusal != REFUSED_NOT);
-    run_finish_task(run, entry, task,
-                    is_absent                     ? RESULT_ABSENT
-                    : entry->kind == PLAN_SKIPPED ? RESULT_ALREADY
-                                                  : RESULT_REFUSED,
-                    entry->message, entry->hint);
+    if (entry->kind == PLAN_REFUSED && task->words)
+        run_fail_explained(run, entry, task);
+    else
+        run_finish_task(run, entry, task,
+                        is_absent                     ? RESULT_ABSENT
+                        : entry->kind == PLAN_SKIPPED ? RESULT_ALREADY
+                                                      : RESULT_REFUSED,
+                        entry->message, entry->hint);
     return entry->kind == PLAN_REFUSED && entry->device && run_group_is_unit(entry)
                ? run_group_fail(run, entry, RUN_NEXT)
                : RUN_NEXT;
@@ -609,14 +651,15 @@ static enum run_outcome run_pass(struct run *run) {
         outcome = RUN_REPLAN;
     if (outcome == RUN_OVER) {
         restore_driver_all(run);
-        restore_vf_all(run);
+        restore_settings_all(run);
     }
     run->locked = false;
     lock_release(lock);
     return outcome;
 }
 
-/* Programs need neither the host's devices nor libvirt. Whether a rule means another VM is asked
+/* Programs need neither the host's devices nor libvirt; those that libvirt waits for have run, see
+ * engine/trigger/prepare.h. Whether a rule means another VM is asked
  * once; a libvirt that does not answer keeps no program from running. */
 static void run_programs(struct run *run) {
     struct event event = *run->config->event;
@@ -633,9 +676,11 @@ static void run_programs(struct run *run) {
     plan_init(&run->plan, &(struct plan_request){.program = run->config->program,
                                                  .event = &event,
                                                  .host = &run->host});
-    for (size_t i = 0; i < run->plan.count; i++)
-        if (!action_find(run->plan.entries[i].action->verb)->needs_vm)
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct action *action = run->plan.entries[i].action;
+        if (!action_find(action->verb)->needs_vm && !plan_waits(action, event.name))
             run_step(run, &run->plan.entries[i]);
+    }
     plan_finish(&run->plan);
 }
 
@@ -670,12 +715,12 @@ static void run_end_vm(struct run *run) {
 
 void run_init(struct run *run, const struct run_config *config) {
     const struct event *event = config->event;
-    *run = (struct run){
-        .config = config,
-        .start = config->clock->now_ms(config->clock),
-        .vm_start = {.id = event->domain->id, .seen = event->seen ? event->seen : vm_state_now()},
-        .wake = INT64_MAX,
-        .recheck = INT64_MAX};
+    *run = (struct run){.config = config,
+                        .start = config->clock->now_ms(config->clock),
+                        .vm_start = {.id = event->domain ? event->domain->id : -1,
+                                     .seen = event->seen ? event->seen : vm_state_now()},
+                        .wake = INT64_MAX,
+                        .recheck = INT64_MAX};
 }
 
 void run_finish(struct run *run) {
@@ -684,6 +729,7 @@ void run_finish(struct run *run) {
         run->tasks = task->next;
         free(task->address);
         free(task->unsettled);
+        free(task->words);
         free(task);
     }
     for (size_t i = 0; i < run->busy_count; i++) {
@@ -713,8 +759,12 @@ bool run_event(const struct run_config *config) {
     struct action_list wanted = match_event(config->program, event);
     bool needs_vm = run_needs_vm(config, &wanted);
     enum run_outcome outcome;
+    int at_work =
+        needs_vm && !config->is_at_work ? lock_run(config->state, domain_key(event->domain)) : -1;
     run_init(&run, config);
     run_end_vm(&run);
+    if (event->name == EVENT_STARTED)
+        host_setting_repeat_all(&run);
     if (needs_vm) {
         bool connected = run_open_virt(&run);
         bool is_here = connected && run_migration_wait(&run);
@@ -736,6 +786,7 @@ bool run_event(const struct run_config *config) {
     if (needs_vm ? run.phase == RUN_UNREACHABLE : wanted.count > 0)
         run_programs(&run);
     free(wanted.list);
+    lock_release(at_work);
     run_finish(&run);
     return !run.problem;
 }

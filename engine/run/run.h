@@ -17,12 +17,15 @@
 #include "engine/state/log_write.h"
 #include "engine/state/vm_state.h"
 
+struct reply;
+
 struct run_config {
     const struct program *program;
     const struct event *event; /* as the trigger has it */
     const struct host_source *host_source;
     const char *state; /* directory of log, state and locks */
     struct log_writer *log;
+    bool is_at_work;     /* the trigger has the lock of lock_run() until the run is over */
     const char *command; /* that the log names instead of the event; NULL: the event */
     struct clock *clock;
     int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
@@ -76,6 +79,7 @@ struct task {
     struct retry node;   /* the same of the device's own drivers */
     size_t elements;     /* of a new device, at the last look */
     char *unsettled;     /* what udev had not done in time: the next result says so; or NULL */
+    char *words;         /* libvirt's, of a last call that failed for an unknown reason; or NULL */
     int64_t call_ms;     /* how long libvirt took for the last call to attach it; -1: none */
     int64_t due;         /* when to try again */
     int64_t recheck;     /* when to check whether the guest still has it; 0: no more */
@@ -127,13 +131,16 @@ struct run {
     struct vm_start vm_start;      /* which start of the VM the run is for */
     bool vm_ended;                 /* that is over: the VM's state is of a later one, or nobody's */
     enum run_phase phase;
-    int64_t wake;              /* when what waits is due; INT64_MAX: nothing waits */
-    int64_t recheck;           /* when to check what the guest has; INT64_MAX: no need */
-    bool locked;               /* this run has the VM's lock, or goes on without one */
-    bool restarted;            /* the guest, for its devices */
-    bool migrated;             /* the VM came with its memory: its guest did not boot */
-    bool returned;             /* the device that the event is about: see run_look_returned() */
-    bool problem;              /* something that the rules want is not so */
+    int64_t wake;    /* when what waits is due; INT64_MAX: nothing waits */
+    int64_t recheck; /* when to check what the guest has; INT64_MAX: no need */
+    bool locked;     /* this run has the VM's lock, or goes on without one */
+    bool restarted;  /* the guest, for its devices */
+    bool migrated;   /* the VM came with its memory: its guest did not boot */
+    bool returned;   /* the device that the event is about: see run_look_returned() */
+    bool problem;    /* something that the rules want is not so */
+    bool took;    /* the last pass took devices from a VM, and the next one attaches them at once */
+    bool stopped; /* by a step that libvirt waits for: the VM does not start */
+    bool vms_listed;           /* `vms` was read */
     unsigned logged;           /* enum run_logged: what is logged once a run */
     unsigned pass;             /* how often the run has planned */
     struct task *tasks;        /* list */
@@ -141,14 +148,14 @@ struct run {
     struct domain_list others; /* the other VMs that run */
     struct domain_list
         vms;          /* every VM, if a word of a rule may mean another one; read once a run */
-    bool vms_listed;  /* it was */
     struct host host; /* now */
     struct plan plan; /* now */
     struct busy_device *busy;
     size_t busy_count;
     struct kept_device *kept; /* by other VMs, although 'take' asked for them, or taken once */
     size_t kept_count;
-    bool took; /* the last pass took devices from a VM, and the next one attaches them at once */
+    struct reply *reply; /* of a step that libvirt waits for, at 'prepare'; NULL: of another one */
+    int64_t wait_end;    /* with it: when such steps must be over */
     struct unbound_device *unbound;
     size_t unbound_count;
     struct pending_removal *removals;
@@ -180,7 +187,7 @@ bool run_settle_later(struct run *run, struct task *task);
 /* Whether the kernel or the event tells that the host's drivers have just got the device. */
 bool run_is_new(const struct run *run, const struct device *device);
 /* The same when its drivers may not have: a device that has just come may get the port, the disk or
- * the event node that the backend asks for. */
+ * the event node that the backend asks for, and who looks at a new device closes it. */
 bool run_node_later(struct run *run, const struct plan_entry *entry, struct task *task);
 
 /* Waits for a daemon that restarts. Returns false after logging why there is no connection. */
@@ -245,6 +252,16 @@ void run_log_note_detached(struct run *run, const struct device *device);
 void run_log_note_lost(struct run *run, const struct device *device);
 void run_log_note_attached(struct run *run, const struct device *device);
 
+/* --- run_stop.c */
+
+/*
+ * The entry, whose step libvirt waits for, keeps the VM from starting: says the reason to who
+ * starts it, logs the message, and the task is done. When the hook has ended its wait, the VM
+ * starts all the same, which is in the log. Returns RUN_OVER, or RUN_NEXT then.
+ */
+enum run_outcome run_stop(struct run *run, const struct plan_entry *entry, struct task *task,
+                          const char *reason, const char *message, const char *hint);
+
 /* --- run_exclusive.c: one device, and several backends that can hand it over */
 
 /*
@@ -266,6 +283,9 @@ bool run_group_is_unit(const struct plan_entry *entry);
 bool run_group_is_same(const struct plan_entry *one, const struct plan_entry *entry);
 /* Whether another device of the group failed or was detached: this one must not go alone. */
 bool run_group_is_given_up(struct run *run, const struct plan_entry *entry);
+/* Whether one before it in the group is tried again later: this one waits for that, as a guest is
+ * not to get a part of a group that may not come as a whole. */
+bool run_group_waits(struct run *run, const struct plan_entry *entry, struct task *task);
 /* libvirt unbinds one device from its host driver, and can use it only when no other device of the
  * group is bound to one. This unbinds those: what libvirt finds without a driver it gives back
  * itself when the VM ends. Returns false with a message. */
@@ -302,6 +322,15 @@ void restore_driver_all(struct run *run);
 /* When the VM has ended: what it left is given back, and its state is forgotten. */
 void restore_driver_end_vm(struct run *run);
 
+/* --- restore_home.c: devices that a rule of the host's boot binds */
+
+/* The driver that such a rule has for the device, borrowed; NULL: none. */
+const char *restore_home_of(const struct run *run, const struct device *device);
+/* Whether it has that driver now. */
+bool restore_home_has(const struct run *run, const struct device *device);
+/* No VM has the device any more: binds it to that driver, unless the host uses it. */
+void restore_home(struct run *run, const struct device *device);
+
 /* --- run_mdev.c: mediated devices that are created for the VM */
 
 /* Before the entry's mediated device is attached: creates it, and notes it in the VM's state
@@ -318,11 +347,9 @@ void run_mdev_end_vm(struct run *run, struct vm_state *state);
 /* Before libvirt attaches it: notes what the host has, and sets trust if the rule says so. Returns
  * false with a failure when it cannot be trusted. */
 bool restore_vf_prepare(struct run *run, const struct plan_entry *entry, struct failure *failure);
-/* At the end of a run: what the VM left of its own settings on functions that it has no longer. The
- * caller holds the VM's lock. */
-void restore_vf_all(struct run *run);
-/* The same when the VM has ended, in a state that the caller saves. */
-void restore_vf_end_vm(struct run *run, struct vm_state *state);
+/* Sets back what the VM left of its own settings on functions that none of these VMs has, and takes
+ * them from the state. */
+void restore_vf_settle(struct run *run, const struct domain_list *vms, struct vm_state *state);
 
 /* --- run_migration.c: a VM whose memory comes from another host, a file or a snapshot */
 

@@ -28,6 +28,20 @@ bool run_group_is_given_up(struct run *run, const struct plan_entry *entry) {
     return false;
 }
 
+bool run_group_waits(struct run *run, const struct plan_entry *entry, struct task *task) {
+    for (size_t i = 0; i < run->plan.count && &run->plan.entries[i] != entry; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        if (!run_group_is_same(entry, other) || other->kind != PLAN_STEP)
+            continue;
+        const struct task *before = run_task(run, other);
+        if (before->state == TASK_PENDING && before->due > run_now(run)) {
+            task->due = before->due;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
                                struct failure *failure) {
     for (size_t i = 0; i < run->plan.count; i++) {

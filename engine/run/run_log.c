@@ -22,15 +22,18 @@ static void run_log_write(struct run *run, struct log_entry *entry, const char *
                           const char *hint, bool noted) {
     const struct event *event = run->config->event;
     char *text = failure_text(message, hint);
-    entry->vm = domain_label(event->domain);
-    entry->uuid = event->domain->uuid;
+    if (event->domain) {
+        entry->vm = domain_label(event->domain);
+        entry->uuid = event->domain->uuid;
+    }
     entry->event = run->config->command ? run->config->command : scanner_event_text(event->name);
     entry->message = text;
+    entry->hint = hint;
     log_write_entry(run->config->log, entry);
     /* Nothing is kept of a VM that has ended. */
     if (noted && vm_state_is_result(entry) && event_can_attach(event->name) && !run->vm_ended)
         run_log_note_result(run, entry);
-    entry->message = NULL;
+    entry->message = entry->hint = NULL;
     free(text);
 }
 
@@ -59,7 +62,7 @@ static void run_log_timed(struct run *run, const struct plan_entry *entry, int64
     bool waits = run->config->event->name == EVENT_FREED && entry->refusal == REFUSED_HELD;
     bool optional = entry->kind == PLAN_SKIPPED || waits;
     run->problem |= !optional && (result == RESULT_FAILED || result == RESULT_REFUSED ||
-                                  result == RESULT_ABSENT);
+                                  result == RESULT_ABSENT || result == RESULT_STOPPED);
 }
 
 void run_log_entry(struct run *run, const struct plan_entry *entry, enum result result,

@@ -74,7 +74,8 @@ static void take_log(struct take *take, const struct plan_entry *one, enum resul
         .device = device,
         .rule = rule,
         .result = result,
-        .message = text};
+        .message = text,
+        .hint = hint};
     log_write_entry(run->config->log, &entry);
     vm_state_record_result(run->config->state, take_key(take), &take->vm_start, &entry,
                            log_write_time(run->config->log));

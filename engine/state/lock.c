@@ -164,6 +164,33 @@ bool lock_vm_is_held(const char *state, const char *uuid) {
     return is_held;
 }
 
+/* A read lock of fcntl(2): unlike flock(2)'s, others can ask for it without taking it. */
+static struct flock lock_whole_file(short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
+}
+
+int lock_run(const char *state, const char *uuid) {
+    struct flock lock = lock_whole_file(F_RDLCK);
+    char *path = lock_path(state, uuid, ".run");
+    int file = lock_open(state, path, NULL);
+    if (file >= 0 && fcntl(file, F_OFD_SETLK, &lock) < 0) {
+        lock_release(file);
+        file = -1;
+    }
+    free(path);
+    return file;
+}
+
+bool lock_run_is_held(const char *state, const char *uuid) {
+    struct flock lock = lock_whole_file(F_WRLCK);
+    char *path = lock_path(state, uuid, ".run");
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool is_held = file >= 0 && fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    free(path);
+    lock_release(file);
+    return is_held;
+}
+
 /*
  * Whoever works on the slot holds SLOT; one process that waits for it holds SLOT.wait. The waiter
  * keeps SLOT.wait until it has SLOT, so that it sees the state after all events that were coalesced

@@ -32,6 +32,15 @@ int lock_vm_within(const char *state, const char *uuid, int limit_ms, struct fai
 /* Whether another process has the VM's lock now. False also when that cannot be known. */
 bool lock_vm_is_held(const char *state, const char *uuid);
 
+/*
+ * An engine is at work for the VM from here on, also while it waits without the VM's lock: it holds
+ * STATE/locks/UUID.run until lock_release(), or until it ends in whatever way. Several may. -1: the
+ * file cannot be made, and nothing depends on it.
+ */
+int lock_run(const char *state, const char *uuid);
+/* Whether one is. Takes nothing and makes no file; false also when that cannot be known. */
+bool lock_run_is_held(const char *state, const char *uuid);
+
 enum lock_slot {
     LOCK_SLOT_MINE,      /* `*lock` is for lock_release() */
     LOCK_SLOT_WAITED,    /* the same; events of others may have been coalesced meanwhile */

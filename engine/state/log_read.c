@@ -25,6 +25,12 @@ static const char *log_read_member(struct json_object *object, const char *key) 
     return value ? json_object_get_string(value) : NULL;
 }
 
+static int log_read_number(struct json_object *object, const char *key) {
+    struct json_object *value = NULL;
+    json_object_object_get_ex(object, key, &value);
+    return json_object_is_type(value, json_type_int) ? json_object_get_int(value) : -1;
+}
+
 bool log_read_parse(struct log_line *entry, const char *line, size_t size) {
     struct json_object *object = size <= LOG_LINE_LIMIT ? text_parse_json(line, size) : NULL;
     *entry = (struct log_line){0};
@@ -39,7 +45,10 @@ bool log_read_parse(struct log_line *entry, const char *line, size_t size) {
                                .device = log_read_member(object, "device"),
                                .rule = log_read_member(object, "rule"),
                                .result = log_read_member(object, "result"),
-                               .message = log_read_member(object, "message")};
+                               .message = log_read_member(object, "message"),
+                               .hint = log_read_member(object, "hint"),
+                               .name = log_read_member(object, "name"),
+                               .id = log_read_number(object, "id")};
     return true;
 }
 
@@ -72,11 +81,11 @@ struct log_reader {
     size_t used, size, room; /* bytes of it returned, read, allocated */
 };
 
-struct log_reader *log_read_open(const char *state, bool follow) {
+struct log_reader *log_read_open(const char *state, const char *name, bool follow) {
     struct log_reader *reader = memory_zalloc(sizeof *reader);
     reader->directory = memory_strdup(log_write_state_directory(state));
-    reader->path = memory_printf("%s/" LOG_WRITE_NAME, reader->directory);
-    reader->rotated = memory_printf("%s/" LOG_WRITE_ROTATED, reader->directory);
+    reader->path = memory_printf("%s/%s", reader->directory, name);
+    reader->rotated = memory_printf("%s" LOG_WRITE_ROTATED, reader->path);
     reader->follow = follow;
     reader->now = reader->next = reader->before = reader->older = -1;
     return reader;

@@ -1,6 +1,6 @@
 /*
- * The log read back: what engine/state/log_write.h and the hook wrote, from virt-rules.log.1 and
- * virt-rules.log, oldest first. Other processes may write and rotate it meanwhile.
+ * The log and the events that came, read back: what engine/state/log_write.h and the hook wrote,
+ * from NAME.1 and NAME, oldest first. Other processes may write and rotate them meanwhile.
  */
 #ifndef ENGINE_LOG_READ_H
 #define ENGINE_LOG_READ_H
@@ -11,7 +11,9 @@
 /* One line; the texts belong to `object`, and are NULL where the log has null or nothing. */
 struct log_line {
     struct json_object *object;
-    const char *time, *vm, *uuid, *event, *action, *device, *rule, *result, *message;
+    const char *time, *vm, *uuid, *event, *action, *device, *rule, *result, *message, *hint;
+    const char *name; /* of an event: libvirt's name of the VM */
+    int id;           /* of an event: libvirt's id of the running VM; -1: not known */
 };
 
 /*
@@ -26,11 +28,12 @@ void log_read_finish_line(struct log_line *entry);
 struct log_reader;
 
 /*
- * Reads the log below `state` (NULL: as log_write_open()). With `follow` the last line is
+ * Reads the file of that name (LOG_WRITE_NAME, LOG_WRITE_EVENTS) below `state` (NULL: as
+ * log_write_open()). With `follow` the last line is
  * returned once its newline is there, and log_read_next() may be asked again after its false. Never
  * NULL; no file is opened yet.
  */
-struct log_reader *log_read_open(const char *state, bool follow);
+struct log_reader *log_read_open(const char *state, const char *name, bool follow);
 void log_read_close(struct log_reader *reader);
 
 /*

@@ -1,6 +1,8 @@
 #include "engine/state/log_write.h"
 
+#include "engine/state/log_text.h"
 #include "engine/system/clock.h"
+#include "engine/system/layout.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 #include "lexer/utf8.h"
@@ -16,18 +18,24 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define DEFAULT_STATE STATEDIR
-
 enum {
     SIZE_MAX_LOG = 1 << 20,    /* one file; the one before it is kept as .log.1 */
+    SIZE_MAX_EVENTS = 1 << 18, /* the same of the events */
     SIZE_MAX_TEXT = 16 * 1024, /* one text; the rest of a longer one is cut off */
     LOCK_TRIES = 200,          /* of 10 ms: others do not wait for ever for a writer that hangs */
     OPEN_TRIES = 16,
 };
 
+/* A file of lines, and the one before it. */
+struct log_file {
+    char *path;
+    char *rotated; /* PATH.1 */
+    off_t limit;
+    bool is_locked; /* for each line: then one that was written in part only is removed again */
+};
+
 struct log_writer {
-    char *path;    /* STATE/virt-rules.log */
-    char *rotated; /* STATE/virt-rules.log.1 */
+    struct log_file log, events;
     bool echo;
     FILE *copy; /* NULL: none */
     bool copy_json;
@@ -49,7 +57,23 @@ static const struct {
     [RESULT_RAN] = {"ran", LOG_INFO},
     [RESULT_WAITING] = {"waiting", LOG_INFO},
     [RESULT_PARKED] = {"parked", LOG_INFO},
+    [RESULT_BOUND] = {"bound", LOG_INFO},
+    [RESULT_CREATED] = {"created", LOG_INFO},
+    [RESULT_STOPPED] = {"stopped", LOG_WARNING},
 };
+
+static const struct {
+    const char *name, *message;
+} event_results[] = {
+    [LOG_EVENT_UNMATCHED] = {"unmatched", "no rule matched"},
+    [LOG_EVENT_MATCHED] = {"matched", ""},
+    [LOG_EVENT_FAILED] = {"failed", "it could not be handled; the log says why"},
+    [LOG_EVENT_NONE] = {"none", "rules have no such event"},
+};
+
+const char *log_write_event_result_name(enum log_event_result result) {
+    return event_results[result].name;
+}
 
 const char *log_write_result_name(enum result result) {
     return results[result].name;
@@ -69,7 +93,7 @@ const char *log_write_state_directory(const char *option) {
 
     if (option)
         return option;
-    return environment && *environment ? environment : DEFAULT_STATE;
+    return environment && *environment ? environment : layout_current()->state;
 }
 
 /* ---- text ---- */
@@ -114,12 +138,40 @@ static char *log_write_json_line(const struct log_entry *entry, const char *now)
     text_json_add(object, "result", log_write_json_text(log_write_result_name(entry->result)));
     text_json_add(object, "message", log_write_json_text(entry->message));
     text_json_add(object, "uuid", log_write_json_text(entry->uuid));
+    if (entry->hint && *entry->hint)
+        text_json_add(object, "hint", log_write_json_text(entry->hint));
     if (entry->is_timed) {
         text_json_add(object, "call_ms", text_json_number(entry->call_ms));
         text_json_add(object, "event_ms", text_json_number(entry->event_ms));
     }
     char *line = memory_printf("%s\n", text_json_line(object));
     json_object_put(object);
+    return line;
+}
+
+/* With the keys of a line of the log, and its own after them. */
+static char *log_write_event_line(const struct log_event *event) {
+    struct json_object *object = text_json_object();
+    char *message =
+        event->result == LOG_EVENT_MATCHED
+            ? memory_printf("%zu rule%s matched", event->rules, event->rules == 1 ? "" : "s")
+            : memory_strdup(event_results[event->result].message);
+
+    text_json_add(object, "time", log_write_json_text(event->time));
+    text_json_add(object, "vm", log_write_json_text(event->vm));
+    text_json_add(object, "event", log_write_json_text(event->event));
+    text_json_add(object, "action", NULL);
+    text_json_add(object, "device", log_write_json_text(event->device));
+    text_json_add(object, "rule", NULL);
+    text_json_add(object, "result", text_json(log_write_event_result_name(event->result)));
+    text_json_add(object, "message", text_json(message));
+    text_json_add(object, "uuid", log_write_json_text(event->uuid));
+    text_json_add(object, "name", log_write_json_text(event->name));
+    text_json_add(object, "id", event->id < 0 ? NULL : text_json_number(event->id));
+    text_json_add(object, "rules", text_json_number((int64_t)event->rules));
+    char *line = memory_printf("%s\n", text_json_line(object));
+    json_object_put(object);
+    free(message);
     return line;
 }
 
@@ -150,7 +202,7 @@ static char *log_write_text(const struct log_entry *entry) {
     return text;
 }
 
-/* ---- the file ---- */
+/* ---- a file ---- */
 
 static bool log_write_lock(int file) {
     for (int i = 0; i < LOCK_TRIES; i++) {
@@ -163,20 +215,29 @@ static bool log_write_lock(int file) {
     return false;
 }
 
-/* Opens the log, which another writer may rename at any time; returns its descriptor or -1.
- * `locked`: no other writer has it until it is closed. */
-static int log_write_open_log(const char *path, bool *locked, struct stat *stat_of) {
+static int log_write_open_path(const char *path, struct stat *status) {
+    int file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (file < 0 || (fstat(file, status) == 0 && S_ISREG(status->st_mode)))
+        return file;
+    close(file);
+    errno = EINVAL;
+    return -1;
+}
+
+/* Opens the file, which another writer may rename at any time; returns its descriptor or -1.
+ * `locked`: no other writer that locks has it until it is closed. */
+static int log_write_open_locked(const char *path, bool *locked, struct stat *status) {
     struct stat now;
 
     for (int i = 0; i < OPEN_TRIES; i++) {
-        int file =
-            open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        int file = log_write_open_path(path, status);
 
         if (file < 0)
             return -1;
         *locked = log_write_lock(file);
-        if (fstat(file, stat_of) == 0 && S_ISREG(stat_of->st_mode) && lstat(path, &now) == 0 &&
-            now.st_ino == stat_of->st_ino && now.st_dev == stat_of->st_dev)
+        if (fstat(file, status) == 0 && lstat(path, &now) == 0 && now.st_ino == status->st_ino &&
+            now.st_dev == status->st_dev)
             return file;
         close(file);
         errno = EINVAL;
@@ -218,20 +279,31 @@ static bool log_write_append(int file, bool locked, off_t size, const char *line
     return false;
 }
 
-static bool log_write_line(const struct log_writer *log, const char *line) {
-    struct stat status;
-    bool locked, good;
-    int file = log_write_open_log(log->path, &locked, &status), saved;
+static bool log_write_is_full(const struct log_file *log, const struct stat *status,
+                              const char *line) {
+    return status->st_size > 0 && status->st_size + (off_t)strlen(line) > log->limit;
+}
 
-    if (file >= 0 && locked && status.st_size > 0 &&
-        status.st_size + (off_t)strlen(line) > SIZE_MAX_LOG &&
+/* Only who has the lock renames the file: it is the one that was found full. */
+static bool log_write_line(const struct log_file *log, const char *line) {
+    struct stat status;
+    bool locked = false, good;
+    int file = log->is_locked ? log_write_open_locked(log->path, &locked, &status)
+                              : log_write_open_path(log->path, &status),
+        saved;
+
+    if (file >= 0 && !log->is_locked && log_write_is_full(log, &status, line)) {
+        close(file);
+        file = log_write_open_locked(log->path, &locked, &status);
+    }
+    if (file >= 0 && locked && log_write_is_full(log, &status, line) &&
         rename(log->path, log->rotated) == 0) {
         close(file);
-        file = log_write_open_log(log->path, &locked, &status);
+        file = log_write_open_locked(log->path, &locked, &status);
     }
     if (file < 0)
         return false;
-    good = log_write_append(file, locked, status.st_size, line);
+    good = log_write_append(file, locked && log->is_locked, status.st_size, line);
     saved = errno;
     close(file);
     errno = saved;
@@ -242,26 +314,69 @@ static void log_write_report_failure(struct log_writer *log) {
     const char *hint = errno == EACCES || errno == EPERM ? "; run as root" : "";
 
     if (!log->failed)
-        syslog(LOG_ERR, "cannot write the log %s: %s%s", log->path, strerror(errno), hint);
+        syslog(LOG_ERR, "cannot write the log %s: %s%s", log->log.path, strerror(errno), hint);
     if (!log->failed && (log->echo || log->copy))
-        fprintf(stderr, "virt-rules: cannot write the log %s: %s%s\n", log->path, strerror(errno),
-                hint);
+        fprintf(stderr, "virt-rules: cannot write the log %s: %s%s\n", log->log.path,
+                strerror(errno), hint);
     log->failed = true;
 }
 
+/* On a terminal in lines of its width, else as `text`; in one write, so that the entries of two
+ * processes do not mix. */
+static void log_write_for_people(FILE *out, const struct log_entry *entry, const char *text) {
+    struct terminal terminal = terminal_of(out);
+    const struct log_line line = {.vm = entry->vm,
+                                  .event = entry->event,
+                                  .action = entry->action,
+                                  .device = entry->device,
+                                  .rule = entry->rule,
+                                  .result = log_write_result_name(entry->result),
+                                  .message = entry->message,
+                                  .hint = entry->hint && *entry->hint ? entry->hint : NULL};
+    char *lines = NULL;
+    size_t size = 0;
+    FILE *stream = memory_stream(&lines, &size);
+
+    if (terminal.width)
+        log_text_print(stream, terminal, &line, false);
+    else
+        fprintf(stream, "%s\n", text);
+    memory_stream_close(stream, &lines);
+    fputs(lines, out);
+    fflush(out);
+    free(lines);
+}
+
 /* ---- public ---- */
+
+static struct log_file log_write_file(const char *state, const char *name, off_t limit,
+                                      bool is_locked) {
+    return (struct log_file){.path = memory_printf("%s/%s", state, name),
+                             .rotated = memory_printf("%s/%s" LOG_WRITE_ROTATED, state, name),
+                             .limit = limit,
+                             .is_locked = is_locked};
+}
+
+static void log_write_finish_file(struct log_file *file) {
+    free(file->path);
+    free(file->rotated);
+}
 
 struct log_writer *log_write_open(const char *state, bool echo) {
     struct log_writer *log = memory_zalloc(sizeof *log);
 
     state = log_write_state_directory(state);
     log->echo = echo;
-    log->path = memory_printf("%s/" LOG_WRITE_NAME, state);
-    log->rotated = memory_printf("%s/" LOG_WRITE_ROTATED, state);
+    log->log = log_write_file(state, LOG_WRITE_NAME, SIZE_MAX_LOG, true);
+    log->events = log_write_file(state, LOG_WRITE_EVENTS, SIZE_MAX_EVENTS, false);
     openlog("virt-rules", LOG_PID, LOG_DAEMON);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
         log_write_report_failure(log);
     return log;
+}
+
+void log_write_echo(struct log_writer *log) {
+    log->echo = true;
 }
 
 void log_write_copy(struct log_writer *log, FILE *out, bool json) {
@@ -275,19 +390,27 @@ void log_write_entry(struct log_writer *log, const struct log_entry *entry) {
     clock_stamp(log->time);
     line = log_write_json_line(entry, log->time);
     log->count++;
-    if (!log_write_line(log, line))
+    if (!log_write_line(&log->log, line))
         log_write_report_failure(log);
-    if (log->copy && log->copy_json)
+    if (log->copy && log->copy_json) {
         fputs(line, log->copy);
-    else if (log->copy)
-        fprintf(log->copy, "%s\n", text);
-    if (log->copy)
         fflush(log->copy);
+    } else if (log->copy) {
+        log_write_for_people(log->copy, entry, text);
+    }
     syslog(results[entry->result].priority, "%s", text);
     if (log->echo)
-        fprintf(stderr, "%s\n", text);
+        log_write_for_people(stderr, entry, text);
     free(line);
     free(text);
+}
+
+void log_write_event(struct log_writer *log, const struct log_event *event) {
+    char *line = log_write_event_line(event);
+
+    if (!log_write_line(&log->events, line))
+        log_write_report_failure(log);
+    free(line);
 }
 
 const char *log_write_time(const struct log_writer *log) {
@@ -302,7 +425,7 @@ void log_write_close(struct log_writer *log) {
     if (!log)
         return;
     closelog();
-    free(log->path);
-    free(log->rotated);
+    log_write_finish_file(&log->log);
+    log_write_finish_file(&log->events);
     free(log);
 }

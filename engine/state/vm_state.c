@@ -332,6 +332,72 @@ static void vm_state_finish_vfs(struct vm_state *vm_state) {
     vm_state->vf_count = 0;
 }
 
+/* --- settings of the host */
+
+static struct vm_state_setting *vm_state_setting_of(const struct vm_state *vm_state,
+                                                    const char *path) {
+    for (size_t i = 0; i < vm_state->setting_count; i++)
+        if (!strcmp(vm_state->settings[i].setting.path, path))
+            return &vm_state->settings[i];
+    return NULL;
+}
+
+const struct vm_state_setting *vm_state_find_setting(const struct vm_state *vm_state,
+                                                     const char *path) {
+    return vm_state_setting_of(vm_state, path);
+}
+
+static void vm_state_add_setting(struct vm_state *vm_state, struct vm_state_setting setting) {
+    vm_state->settings =
+        memory_grow(vm_state->settings, vm_state->setting_count, sizeof *vm_state->settings);
+    setting.device.address = memory_strdup(setting.device.address);
+    setting.setting.path = memory_strdup(setting.setting.path);
+    setting.setting.value = memory_strdup(setting.setting.value);
+    setting.given = memory_strdup(setting.given);
+    vm_state->settings[vm_state->setting_count++] = setting;
+}
+
+void vm_state_note_setting(struct vm_state *vm_state, const struct device *device,
+                           const struct setting *before, const char *given) {
+    struct vm_state_setting *noted = vm_state_setting_of(vm_state, before->path);
+    if (noted && vm_state_device_is(&noted->device, device)) {
+        free(noted->given);
+        noted->given = memory_strdup(given);
+        return;
+    }
+    vm_state_remove_setting(vm_state, before->path);
+    vm_state_add_setting(vm_state, (struct vm_state_setting){{.address = device->address,
+                                                              .id = device->id,
+                                                              .iommu_group = device->iommu_group},
+                                                             *before,
+                                                             (char *)given});
+}
+
+static void vm_state_finish_setting(struct vm_state_setting *setting) {
+    vm_state_finish_device(&setting->device);
+    free(setting->setting.path);
+    free(setting->setting.value);
+    free(setting->given);
+}
+
+void vm_state_remove_setting(struct vm_state *vm_state, const char *path) {
+    struct vm_state_setting *found = vm_state_setting_of(vm_state, path);
+    if (!found)
+        return;
+    vm_state_finish_setting(found);
+    vm_state->setting_count--;
+    memmove(found, found + 1,
+            (size_t)(vm_state->settings + vm_state->setting_count - found) * sizeof *found);
+}
+
+static void vm_state_finish_settings(struct vm_state *vm_state) {
+    for (size_t i = 0; i < vm_state->setting_count; i++)
+        vm_state_finish_setting(&vm_state->settings[i]);
+    free(vm_state->settings);
+    vm_state->settings = NULL;
+    vm_state->setting_count = 0;
+}
+
 static void vm_state_finish_result(struct vm_state_result *result) {
     free(result->device);
     free(result->action);
@@ -363,6 +429,7 @@ void vm_state_finish(struct vm_state *vm_state) {
     vm_state_finish_devices(&vm_state->unbound, &vm_state->unbound_count);
     vm_state_finish_mdevs(vm_state);
     vm_state_finish_vfs(vm_state);
+    vm_state_finish_settings(vm_state);
     free(vm_state->ignored);
     *vm_state = (struct vm_state){.id = -1};
 }
@@ -536,16 +603,26 @@ static bool vm_state_read_device(struct vm_state_device *device, char **line) {
            !strcmp(address, device->address) && device_id_parse(text_next_field(line), &device->id);
 }
 
+/* And an IOMMU group, "-" for none. */
+static bool vm_state_read_with_group(struct vm_state_device *device, char **line) {
+    unsigned long long group = 0;
+    if (!vm_state_read_device(device, line))
+        return false;
+    const char *number = text_next_field(line);
+    bool has_group = number && strcmp(number, "-") != 0;
+    if (!number || (has_group && (!vm_state_read_number(number, &group) || group > INT_MAX)))
+        return false;
+    device->iommu_group = has_group ? (int)group : -1;
+    return true;
+}
+
 static bool vm_state_read_with_driver(struct vm_state_device **list, size_t *count, char *line) {
     struct vm_state_device device = {0};
-    unsigned long long group = 0;
-    if (!vm_state_read_device(&device, &line))
+    if (!vm_state_read_with_group(&device, &line))
         return false;
-    const char *number = text_next_field(&line), *driver = text_next_field(&line);
-    bool has_group = number && strcmp(number, "-") != 0;
-    if (!driver || (has_group && (!vm_state_read_number(number, &group) || group > INT_MAX)))
+    const char *driver = text_next_field(&line);
+    if (!driver)
         return false;
-    device.iommu_group = has_group ? (int)group : -1;
     device.driver = strcmp(driver, "-") ? (char *)driver : NULL;
     vm_state_add_device(list, count, device);
     return true;
@@ -570,17 +647,39 @@ static bool vm_state_read_vf_config(struct vf_config *config, char **line) {
 
 static bool vm_state_read_vf(struct vm_state *vm_state, char *line) {
     struct vm_state_vf vf = {.device.driver = NULL};
-    unsigned long long group = 0;
-    if (!vm_state_read_device(&vf.device, &line))
-        return false;
-    const char *number = text_next_field(&line);
-    bool has_group = number && strcmp(number, "-") != 0;
-    if (!number || (has_group && (!vm_state_read_number(number, &group) || group > INT_MAX)) ||
+    if (!vm_state_read_with_group(&vf.device, &line) ||
         !vm_state_read_vf_config(&vf.before, &line) || !vm_state_read_vf_config(&vf.given, &line))
         return false;
-    vf.device.iommu_group = has_group ? (int)group : -1;
     if (!vm_state_find_vf(vm_state, vf.device.address))
         vm_state_add_vf(vm_state, vf);
+    return true;
+}
+
+/* "flr,bus" is "flr bus", and "-" is empty. */
+static char *vm_state_read_value(char **line) {
+    char *text = text_next_field(line);
+    if (text && !strcmp(text, "-"))
+        *text = '\0';
+    for (char *at = text; at && *at; at++)
+        if (*at == ',')
+            *at = ' ';
+    return text;
+}
+
+/* A kind that is not known is of a newer version. */
+static bool vm_state_read_setting(struct vm_state *vm_state, char *line) {
+    struct vm_state_setting setting = {.given = NULL};
+    if (!vm_state_read_with_group(&setting.device, &line))
+        return false;
+    const char *word = text_next_field(&line);
+    setting.setting.path = text_next_field(&line);
+    setting.setting.value = vm_state_read_value(&line);
+    setting.given = vm_state_read_value(&line);
+    if (!setting.given || !text_starts_with(setting.setting.path, "sys/"))
+        return false;
+    if (setting_parse_word(word, &setting.setting.kind) &&
+        !vm_state_find_setting(vm_state, setting.setting.path))
+        vm_state_add_setting(vm_state, setting);
     return true;
 }
 
@@ -634,6 +733,8 @@ static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ende
         return vm_state_read_mdev(vm_state, line);
     if (!strcmp(word, "vf"))
         return vm_state_read_vf(vm_state, line);
+    if (!strcmp(word, "setting"))
+        return vm_state_read_setting(vm_state, line);
     if (!strcmp(word, "parked"))
         return vm_state_read_parked(vm_state, line);
     if (!strcmp(word, "parked-device"))
@@ -759,6 +860,13 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
     return true;
 }
 
+void vm_state_begin(struct vm_state *vm_state, const struct vm_start *start) {
+    vm_state_end(vm_state);
+    vm_state->id = start->id;
+    vm_state->process = start->process;
+    vm_state->started = vm_state_seen_of(start);
+}
+
 bool vm_state_is_parked(const char *state, const char *uuid, const struct vm_start *start) {
     struct vm_state vm_state;
     bool is_parked = vm_state_load(&vm_state, state, uuid) && vm_state.parked_since &&
@@ -802,6 +910,28 @@ static void vm_state_put_vfs(struct state_text *file, const struct vm_state *vm_
     }
 }
 
+static char *vm_state_value_text(const char *value) {
+    char *text = memory_strdup(*value ? value : "-");
+    for (char *blank = text; (blank = strchr(blank, ' '));)
+        *blank = ',';
+    return text;
+}
+
+static void vm_state_put_settings(struct state_text *file, const struct vm_state *vm_state) {
+    char group[16];
+    for (size_t i = 0; i < vm_state->setting_count; i++) {
+        const struct vm_state_setting *noted = &vm_state->settings[i];
+        char *before = vm_state_value_text(noted->setting.value),
+             *given = vm_state_value_text(noted->given);
+        vm_state_put_id(group, noted->device.iommu_group);
+        state_file_add_line(file, "setting %s %04x:%04x %s %s %s %s %s", noted->device.address,
+                            noted->device.id.vendor, noted->device.id.device, group,
+                            setting_word(noted->setting.kind), noted->setting.path, before, given);
+        free(given);
+        free(before);
+    }
+}
+
 static void vm_state_put_since(struct state_text *file, const char *word,
                                const struct vm_state_device *list, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -824,6 +954,7 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
         state_file_add_line(file, "mdev %s %s %s", vm_state->mdevs[i].uuid,
                             vm_state->mdevs[i].parent, vm_state->mdevs[i].type);
     vm_state_put_vfs(file, vm_state);
+    vm_state_put_settings(file, vm_state);
     vm_state_put_since(file, "dismissed", vm_state->dismissed, vm_state->dismissed_count);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
@@ -838,9 +969,9 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
-           !vm_state->mdev_count && !vm_state->vf_count && !vm_state->dismissed_count &&
-           !vm_state->refused_count && !vm_state->parked_since && !vm_state->unparking &&
-           !vm_state->result_count;
+           !vm_state->mdev_count && !vm_state->vf_count && !vm_state->setting_count &&
+           !vm_state->dismissed_count && !vm_state->refused_count && !vm_state->parked_since &&
+           !vm_state->unparking && !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */
@@ -981,4 +1112,56 @@ bool vm_state_find_vf_in_all(const char *state, const struct device *device,
     }
     free((void *)all);
     return found;
+}
+
+static char *vm_state_setting_in(const char *state, const char *uuid, const char *path) {
+    struct vm_state vm_state;
+    vm_state_load(&vm_state, state, uuid);
+    const struct vm_state_setting *found = vm_state_find_setting(&vm_state, path);
+    char *before = found ? memory_strdup(found->setting.value) : NULL;
+    vm_state_finish(&vm_state);
+    return before;
+}
+
+char *vm_state_find_setting_in_others(const char *state, const char *uuid, const char *path) {
+    size_t count;
+    char *before = NULL, **all = vm_state_all(state, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!before && strcmp(all[i], uuid) != 0)
+            before = vm_state_setting_in(state, all[i], path);
+        free(all[i]);
+    }
+    free((void *)all);
+    return before;
+}
+
+static bool vm_state_adopt_from(struct vm_state *vm_state, const char *state, const char *uuid,
+                                const struct device *device) {
+    struct vm_state other;
+    bool is_new = false;
+    vm_state_load(&other, state, uuid);
+    for (size_t i = 0; i < other.setting_count; i++) {
+        const struct vm_state_setting *noted = &other.settings[i];
+        if (!vm_state_device_is(&noted->device, device) ||
+            vm_state_find_setting(vm_state, noted->setting.path))
+            continue;
+        vm_state_note_setting(vm_state, device, &noted->setting, noted->given);
+        is_new = true;
+    }
+    vm_state_finish(&other);
+    return is_new;
+}
+
+bool vm_state_adopt_settings(struct vm_state *vm_state, const char *state, const char *uuid,
+                             const struct device *device) {
+    size_t count;
+    bool is_new = false;
+    char **all = vm_state_all(state, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(all[i], uuid) != 0)
+            is_new |= vm_state_adopt_from(vm_state, state, all[i], device);
+        free(all[i]);
+    }
+    free((void *)all);
+    return is_new;
 }

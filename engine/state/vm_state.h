@@ -9,6 +9,7 @@
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     mdev UUID ADDRESS TYPE
  *     vf ADDRESS VENDOR:DEVICE GROUP MAC VLAN TRUST MAC VLAN TRUST
+ *     setting ADDRESS VENDOR:DEVICE GROUP KIND PATH BEFORE GIVEN  (in both "," for a blank)
  *     dismissed ADDRESS VENDOR:DEVICE SINCE  (an older version wrote no SINCE)
  *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
@@ -59,6 +60,13 @@ struct vm_state_vf {
     struct vf_config before, given;
 };
 
+/* A setting of the host (engine/model/setting.h) that was changed for a device of the VM. */
+struct vm_state_setting {
+    struct vm_state_device device; /* without a driver */
+    struct setting setting;        /* with what the host had */
+    char *given;                   /* what it was changed to */
+};
+
 /* What was last logged of one device since the VM was started. */
 struct vm_state_result {
     char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
@@ -99,6 +107,8 @@ struct vm_state {
      * its own again. */
     struct vm_state_vf *vfs;
     size_t vf_count;
+    struct vm_state_setting *settings; /* likewise, in the order in which they were changed */
+    size_t setting_count;
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
@@ -132,8 +142,11 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
 bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start);
 bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start);
 
+/* What was read is of an earlier start: of that only what the host has yet to get back is kept. */
+void vm_state_begin(struct vm_state *vm_state, const struct vm_start *start);
+
 /* The VM has ended: keeps only what the host has yet to get back: unbound devices, settings of
- * virtual functions, and mediated devices that are to be removed. */
+ * the host and of virtual functions, and mediated devices that are to be removed. */
 void vm_state_end(struct vm_state *vm_state);
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);
@@ -234,6 +247,23 @@ void vm_state_remove_vf(struct vm_state *vm_state, const char *address);
 /* What the host had, where any VM's state notes that function; false: none does. */
 bool vm_state_find_vf_in_all(const char *state, const struct device *device,
                              struct vf_config *before);
+
+/* Notes what a setting was and what it is about to become. Where it is noted already, `before`
+ * stays as it was. */
+void vm_state_note_setting(struct vm_state *vm_state, const struct device *device,
+                           const struct setting *before, const char *given);
+/* NULL when it is not noted. */
+const struct vm_state_setting *vm_state_find_setting(const struct vm_state *vm_state,
+                                                     const char *path);
+void vm_state_remove_setting(struct vm_state *vm_state, const char *path);
+/* What the host had, where the state of another VM than `uuid` notes the setting, which the caller
+ * frees; NULL: none does. */
+char *vm_state_find_setting_in_others(const char *state, const char *uuid, const char *path);
+
+/* Notes what the states of other VMs than `uuid` note of the device, as it is this VM's now.
+ * Returns true when that is something new. */
+bool vm_state_adopt_settings(struct vm_state *vm_state, const char *state, const char *uuid,
+                             const struct device *device);
 
 /* When this process was started, in clock ticks since the host's boot. */
 unsigned long long vm_state_now(void);

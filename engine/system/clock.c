@@ -50,6 +50,27 @@ void clock_stamp(char text[CLOCK_STAMP_SIZE]) {
              zone + 3);
 }
 
+/* Year, month and day of a number of days since 1970: of a year that begins in March, the leap day
+ * is the last. gmtime_r(3) and strftime(3) read the file of the time zone all the same. */
+static void clock_civil(int64_t days, unsigned *year, unsigned *month, unsigned *day) {
+    int64_t since = days + 719468; /* the first of March of year 0 */
+    unsigned of_era = (unsigned)(since % 146097);
+    unsigned years = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * years + years / 4 - years / 100);
+    unsigned march = (5 * of_year + 2) / 153;
+    *day = of_year - (153 * march + 2) / 5 + 1;
+    *month = march < 10 ? march + 3 : march - 9;
+    *year = (unsigned)(since / 146097 * 400) + years + (*month <= 2);
+}
+
+void clock_stamp_utc(char text[CLOCK_STAMP_SIZE]) {
+    int64_t now = clock_epoch(), seconds = now / 1000;
+    unsigned year, month, day, second = (unsigned)(seconds % 86400);
+    clock_civil(seconds / 86400, &year, &month, &day);
+    snprintf(text, CLOCK_STAMP_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, day,
+             second / 3600, second / 60 % 60, second % 60, (unsigned)(now % 1000));
+}
+
 static int64_t clock_monotonic_now(struct clock *clock) {
     (void)clock;
     return clock_now();

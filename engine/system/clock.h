@@ -31,6 +31,9 @@ int64_t clock_epoch(void);
 
 enum { CLOCK_STAMP_SIZE = 40 };
 
+/* The same in UTC, "2026-11-22T09:18:07.123Z", for which no file of a time zone is opened. */
+void clock_stamp_utc(char text[CLOCK_STAMP_SIZE]);
+
 /* Local time as RFC 3339: "2026-11-22T10:18:07.123+01:00". */
 void clock_stamp(char text[CLOCK_STAMP_SIZE]);
 

@@ -9,6 +9,9 @@
  * holds a copy of a host. */
 unsigned long long process_started(const char *root, pid_t process);
 
+/* Who has started a process; 0: as above, or nobody that can be seen. */
+pid_t process_parent(const char *root, pid_t process);
+
 enum { PROCESS_BOOT_ID_SIZE = 37 };
 
 /*

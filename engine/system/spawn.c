@@ -14,7 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CANNOT_RUN = 127 };
+enum { CANNOT_RUN = 127, CHUNK = 4096, DRAIN_READS = 64 };
+
+/* What a program prints: its beginning and its end. */
+struct spawn_output {
+    char *text; /* SPAWN_OUTPUT_LIMIT bytes, zeroed */
+    size_t used;
+    char end[SPAWN_LAST_LIMIT * 2];
+    size_t end_used;
+};
 
 /* The errno of a failed exec goes to `complaint`, which a good exec closes. */
 _Noreturn static void spawn_become(const char *const *arguments, const char *const *environment,
@@ -34,14 +42,40 @@ _Noreturn static void spawn_become(const char *const *arguments, const char *con
     _exit(written == sizeof error ? CANNOT_RUN : EXIT_FAILURE);
 }
 
-/* What is printed beyond the limit is read and thrown away, so that the program can go on. */
-static bool spawn_read_some(int from, char *output, size_t *used) {
-    char rest[4096];
-    bool room = *used < SPAWN_OUTPUT_LIMIT - 1;
-    ssize_t got = room ? read(from, output + *used, SPAWN_OUTPUT_LIMIT - 1 - *used)
-                       : read(from, rest, sizeof rest);
-    *used += room && got > 0 ? (size_t)got : 0;
-    return got > 0 || (got < 0 && errno == EINTR);
+/* What is printed beyond the limits is read and thrown away, so that the program can go on. */
+static bool spawn_read_some(int from, struct spawn_output *output) {
+    char chunk[CHUNK];
+    ssize_t got = read(from, chunk, sizeof chunk);
+    if (got <= 0)
+        return got < 0 && errno == EINTR;
+    size_t size = (size_t)got, room = SPAWN_OUTPUT_LIMIT - 1 - output->used;
+    memcpy(output->text + output->used, chunk, size < room ? size : room);
+    output->used += size < room ? size : room;
+    const char *last = chunk;
+    if (size > sizeof output->end) {
+        last += size - sizeof output->end;
+        size = sizeof output->end;
+    }
+    size_t kept = sizeof output->end - size;
+    kept = kept < output->end_used ? kept : output->end_used;
+    memmove(output->end, output->end + output->end_used - kept, kept);
+    memcpy(output->end + kept, last, size);
+    output->end_used = kept + size;
+    return true;
+}
+
+/* The last line that is not empty, for the caller to free. */
+static char *spawn_last_line(const struct spawn_output *output) {
+    static const char blank[] = " \t\r\n";
+    size_t end = output->end_used;
+    while (end && (!output->end[end - 1] || strchr(blank, output->end[end - 1])))
+        end--;
+    size_t start = end;
+    while (start && end - start < SPAWN_LAST_LIMIT && output->end[start - 1] != '\n')
+        start--;
+    while (start < end && (output->end[start] & 0xc0) == 0x80) /* not within a character */
+        start++;
+    return memory_strndup(output->end + start, end - start);
 }
 
 /* Left unreaped, so that its process group still is its own. */
@@ -54,8 +88,8 @@ static bool spawn_has_ended(pid_t child) {
  * Reads until the program has ended, whoever else still has its output; or the time is over. It may
  * close its output and go on. `signals` reports its end.
  */
-static bool spawn_follow(pid_t child, int from, int signals, int64_t deadline, char *output,
-                         size_t *used) {
+static bool spawn_follow(pid_t child, int from, int signals, int64_t deadline,
+                         struct spawn_output *output) {
     struct pollfd waits[] = {{.fd = from, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     struct signalfd_siginfo ignored;
     while (!spawn_has_ended(child)) {
@@ -66,16 +100,17 @@ static bool spawn_follow(pid_t child, int from, int signals, int64_t deadline, c
             continue;
         if (waits[1].revents && read(signals, &ignored, sizeof ignored) < 0)
             continue;
-        if (waits[0].revents && !spawn_read_some(from, output, used))
+        if (waits[0].revents && !spawn_read_some(from, output))
             waits[0].fd = -1;
     }
     return true;
 }
 
-/* What it printed last and nobody has read yet. */
-static void spawn_drain(int from, char *output, size_t *used) {
+/* What it printed last and nobody has read yet. A process that it left in another group may print
+ * for ever. */
+static void spawn_drain(int from, struct spawn_output *output) {
     fcntl(from, F_SETFL, O_NONBLOCK);
-    while (*used < SPAWN_OUTPUT_LIMIT - 1 && spawn_read_some(from, output, used))
+    for (int i = 0; i < DRAIN_READS && spawn_read_some(from, output); i++)
         ;
 }
 
@@ -93,20 +128,20 @@ static int spawn_judge(int status, bool in_time, int limit_ms, struct failure *f
 }
 
 /* SIGCHLD is blocked, so that none is missed between a look and a wait. */
-static int spawn_reap(pid_t child, int from, int limit_ms, char *output, struct failure *failure) {
+static int spawn_reap(pid_t child, int from, int limit_ms, struct spawn_output *output,
+                      struct failure *failure) {
     int status = 0;
-    size_t used = 0;
     int64_t deadline = clock_now() + limit_ms;
     sigset_t ended, before;
     sigemptyset(&ended);
     sigaddset(&ended, SIGCHLD);
     sigprocmask(SIG_BLOCK, &ended, &before);
     int signals = signalfd(-1, &ended, SFD_CLOEXEC | SFD_NONBLOCK);
-    bool in_time = spawn_follow(child, from, signals, deadline, output, &used);
+    bool in_time = spawn_follow(child, from, signals, deadline, output);
     kill(-child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    spawn_drain(from, output, &used);
+    spawn_drain(from, output);
     if (signals >= 0)
         close(signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -142,8 +177,8 @@ static int spawn_fail_start(int error_number, struct failure *failure) {
     return -1;
 }
 
-static int spawn_watch(pid_t child, int output_end, int complaint_end, int limit_ms, char *output,
-                       struct failure *failure) {
+static int spawn_watch(pid_t child, int output_end, int complaint_end, int limit_ms,
+                       struct spawn_output *output, struct failure *failure) {
     setpgid(child, child); /* also here: whichever of the two comes first */
     int complaint = spawn_read_complaint(complaint_end);
     int status = spawn_reap(child, output_end, limit_ms, output, failure);
@@ -151,19 +186,26 @@ static int spawn_watch(pid_t child, int output_end, int complaint_end, int limit
 }
 
 int spawn(const char *const *arguments, const char *const *environment, int limit_ms, char **output,
-          struct failure *failure) {
+          char **last, struct failure *failure) {
     int ends[2] = {-1, -1}, complaint[2] = {-1, -1};
-    *output = memory_zalloc(SPAWN_OUTPUT_LIMIT);
+    struct spawn_output printed = {.text = memory_zalloc(SPAWN_OUTPUT_LIMIT)};
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it loses how a child ended */
     pid_t child = pipe2(ends, O_CLOEXEC) < 0 || pipe2(complaint, O_CLOEXEC) < 0 ? -1 : fork();
     if (child == 0)
         spawn_become(arguments, environment, ends[1], complaint[1]);
-    int status = child < 0 ? spawn_fail_start(errno, failure) : 0;
+    int status = 0;
+    if (child < 0) {
+        spawn_fail_start(errno, failure);
+        status = SPAWN_NO_PROCESS;
+    }
     spawn_close_end(&ends[1]);
     spawn_close_end(&complaint[1]);
     if (child > 0)
-        status = spawn_watch(child, ends[0], complaint[0], limit_ms, *output, failure);
+        status = spawn_watch(child, ends[0], complaint[0], limit_ms, &printed, failure);
     spawn_close_end(&ends[0]);
     spawn_close_end(&complaint[0]);
+    *output = printed.text;
+    if (last)
+        *last = spawn_last_line(&printed);
     return status;
 }

@@ -1,9 +1,13 @@
-/* Running VMs get what the rules want at their `started`, without a restart. */
+/*
+ * Running VMs get what the rules want at their `started`, without a restart; the definitions of
+ * those that are shut off get and lose what they want at `defined` (define.h).
+ */
 #ifndef ENGINE_APPLY_H
 #define ENGINE_APPLY_H
 
 #include "engine/libvirt/domain_list.h"
 #include "engine/run/run.h"
+#include "lexer/terminal.h"
 
 #include <stdio.h>
 
@@ -16,6 +20,7 @@ struct apply_request {
                            known to be parked */
     char *const *names; /* VMs, by name, title or UUID; none: all that a rule concerns */
     size_t name_count;
+    bool partial; /* files with errors are left out of the program */
     bool json;
     FILE *out;                   /* a file and not memory: other processes write to it */
     struct json_object *collect; /* with `json`: an array for the results or the plans, instead of a
@@ -29,10 +34,11 @@ struct apply_request {
 struct apply {
     const struct apply_request *request;
     struct domain_list running; /* every VM that runs, by name */
-    struct domain_list vms;   /* every VM, where a rule's word may mean several; none: not needed */
-    bool *chosen;             /* one each: it is to be worked on */
-    struct domain_list ended; /* VMs that ended while no hook ran */
-    size_t chosen_count;
+    bool *chosen;               /* one each: it is to be worked on */
+    struct domain_list vms;     /* every VM, by name, with its definition when it is shut off */
+    bool *defined;              /* one each: its definition is to be worked on */
+    struct domain_list ended;   /* VMs that ended while no hook ran */
+    size_t chosen_count, defined_count;
     unsigned long long seen;       /* when they were listed, in the unit of clock_ticks() */
     unsigned long libvirt_version; /* 0: unknown */
     bool problem; /* a VM that was named is not there, does not run, or is several */
@@ -44,14 +50,15 @@ void apply_finish(struct apply *apply);
 
 /*
  * Unless VMs are named, what is left of VMs that have ended goes back to the host first. Then a
- * process each VM, all at once, so that none waits for another's device. The results go
- * to the log and to `out`: a line each as it comes, or with `json` {"results": [...]} in the end.
- * Returns true when all is as the rules want it.
+ * process each VM, all at once, so that none waits for another's device; then the definitions, in
+ * one process, one after the other. The results go to the log and to `out`: a line each as it
+ * comes, or with `json`
+ * {"results": [...]} in the end. Returns true when all is as the rules want it.
  */
 bool apply_execute(struct apply *apply);
 
 /* The plans, for people or as {"plans": [...]}; changes nothing. Returns 1 when nothing is refused,
  * 0 when something is, -1 with a message when the host cannot be read. */
-int apply_show(const struct apply *apply, bool colour, struct failure *failure);
+int apply_show(const struct apply *apply, struct terminal terminal, struct failure *failure);
 
 #endif

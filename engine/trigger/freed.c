@@ -184,7 +184,8 @@ static void freed_log_failure(const struct freed *freed, const struct freed_note
     log_write_entry(freed->log, &(struct log_entry){.event = scanner_event_text(EVENT_FREED),
                                                     .device = subject,
                                                     .result = RESULT_FAILED,
-                                                    .message = text});
+                                                    .message = text,
+                                                    .hint = failure->hint});
     free(text);
     free(subject);
 }

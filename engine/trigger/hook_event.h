@@ -3,6 +3,7 @@
 #define ENGINE_HOOK_EVENT_H
 
 #include "engine/run/run.h"
+#include "engine/system/reply.h"
 
 struct hook_event {
     const char *vm, *operation; /* the hook's first two arguments; the others are not used */
@@ -10,7 +11,8 @@ struct hook_event {
     const struct host_source *host_source;
     const char *state; /* directory of log, state and locks */
     struct log_writer *log;
-    int boot_ms; /* as in struct run_config */
+    int boot_ms;         /* as in struct run_config */
+    struct reply *reply; /* to the hook; hook_event() closes it */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };
 
@@ -25,7 +27,7 @@ enum hook_event_kind hook_event_kind(const char *operation);
  * the rest. */
 bool hook_event(const struct hook_event *hook, const char *xml, size_t size);
 
-/* Logs that the operation is unknown. */
-void hook_event_log_unknown(const struct hook_event *hook);
+/* The same for an operation that has no event: it is kept, and an unknown one is logged. */
+void hook_event_none(const struct hook_event *hook, enum hook_event_kind kind);
 
 #endif

@@ -3,10 +3,12 @@
 #include "engine/backend/backend.h"
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
+#include "engine/rules/match.h"
 #include "engine/run/run.h"
 #include "engine/state/freed_note.h"
 #include "engine/trigger/freed.h"
 #include "lexer/memory.h"
+#include "lexer/terminal.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -14,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+enum { PRINT_INDENT = 4 };
 
 /* --- which device */
 
@@ -265,6 +269,33 @@ static enum guest_answer manual_detach_ask_guest(const struct manual_detach *det
                                     detach->text, error);
 }
 
+/* Whether a rule attaches it to this VM. */
+static bool manual_detach_has_rule(const struct manual_detach *detach) {
+    const struct event event = {.name = EVENT_STARTED, .domain = &detach->vm.domain};
+    const struct program *program = detach->request->program;
+    return program && detach->device &&
+           match_attach_action(program, &event, detach->device, BACKEND_NONE).rule;
+}
+
+/* The guest's answer, who has the device now, and how the VM gets it again. A device that was
+ * pulled out is nobody's. */
+static bool manual_detach_log_released(const struct manual_detach *detach,
+                                       const struct failure *answer) {
+    const struct host *host = &detach->vm.host;
+    char driver[64] = "", *vm = text_shell_word(domain_label(&detach->vm.domain));
+    char *hint = NULL, *message = memory_strdup(answer->message);
+    if (detach->device && driver_host_has(host, detach->device) &&
+        host->source.driver_of(host, detach->device, driver, sizeof driver))
+        memory_append(&message, "; the host has it again, driver %s", driver);
+    if (manual_detach_has_rule(detach))
+        hint = memory_printf("'virt-rules apply %s' gives it back to the VM", vm);
+    bool good = manual_detach_log_result(detach, RESULT_DETACHED, message, hint);
+    free(hint);
+    free(message);
+    free(vm);
+    return good;
+}
+
 bool manual_detach_execute(struct manual_detach *detach) {
     const struct manual_detach_request *request = detach->request;
     struct virt_error error;
@@ -290,33 +321,43 @@ bool manual_detach_execute(struct manual_detach *detach) {
         if (is_noted)
             freed_note_withdraw(request->state, detach->device);
     }
-    return manual_detach_log_result(detach,
-                                    answer == GUEST_RELEASED ? RESULT_DETACHED : RESULT_FAILED,
-                                    error.failure.message, error.failure.hint);
+    return answer == GUEST_RELEASED
+               ? manual_detach_log_released(detach, &error.failure)
+               : manual_detach_log_result(detach, RESULT_FAILED, error.failure.message,
+                                          error.failure.hint);
+}
+
+static void manual_detach_print_text(const struct manual_detach *detach, const char *name,
+                                     const char *obstacle, FILE *to) {
+    const char *alias = detach->hostdev->alias;
+    char *text;
+    size_t size;
+    FILE *out = memory_stream(&text, &size);
+    text_print_string(out, domain_label(&detach->vm.domain));
+    fprintf(out, ": would %s ", obstacle ? "refuse" : "detach");
+    text_print_string(out, detach->text);
+    fputc(' ', out);
+    text_print_string(out, name);
+    if (*alias)
+        fprintf(out, " (%s)", alias);
+    fprintf(out, "%s%s\n", obstacle ? ": " : "", obstacle ? obstacle : "");
+    terminal_wrap_stream(to, terminal_of(to), PRINT_INDENT, out, &text);
 }
 
 void manual_detach_print(const struct manual_detach *detach, FILE *out, bool json) {
-    const char *vm = domain_label(&detach->vm.domain), *alias = detach->hostdev->alias;
     const char *name = detach->device ? detach->device->name : "(unplugged)";
     char *obstacle = manual_detach_obstacle(detach);
     if (json) {
         struct json_object *object = text_json_object();
-        text_put_json(object, "vm", vm);
+        text_put_json(object, "vm", domain_label(&detach->vm.domain));
         text_put_json(object, "device", detach->text);
         text_put_json(object, "name", name);
-        text_put_json(object, "alias", alias);
+        text_put_json(object, "alias", detach->hostdev->alias);
         text_put_json(object, "xml", detach->xml);
         text_put_json(object, "refusal", obstacle);
         text_print_json(out, object);
     } else {
-        text_print_string(out, vm);
-        fprintf(out, ": would %s ", obstacle ? "refuse" : "detach");
-        text_print_string(out, detach->text);
-        fputc(' ', out);
-        text_print_string(out, name);
-        if (*alias)
-            fprintf(out, " (%s)", alias);
-        fprintf(out, "%s%s\n", obstacle ? ": " : "", obstacle ? obstacle : "");
+        manual_detach_print_text(detach, name, obstacle, out);
     }
     free(obstacle);
 }

@@ -2,17 +2,21 @@
 
 #include "engine/backend/backend.h"
 #include "engine/rules/match.h"
+#include "engine/run/restore_settings.h"
 #include "engine/run/run.h"
 #include "engine/state/lock.h"
 #include "engine/state/log_read.h"
 #include "engine/state/pending.h"
 #include "engine/system/clock.h"
 #include "lexer/memory.h"
+#include "lexer/terminal.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { PRINT_INDENT = 4 };
 
 /* --- what rules gave */
 
@@ -409,7 +413,7 @@ static void park_restore_drivers(struct park *park, struct run *run) {
     }
     restore_driver_all(run);
     run_mdev_cleanup(run);
-    restore_vf_all(run);
+    restore_settings_all(run);
 }
 
 /* For a command line: the title, unless a shell would not take it as one word. */
@@ -509,7 +513,11 @@ static void park_print_device(const struct park *park, const struct park_device 
     fputc('\n', out);
 }
 
-static void park_print_text(const struct park *park, FILE *out) {
+/* In lines of the terminal's width. */
+static void park_print_text(const struct park *park, FILE *to) {
+    char *text;
+    size_t size;
+    FILE *out = memory_stream(&text, &size);
     const char *since = park->state.parked_since;
     char *time = since ? log_read_time_text(since) : NULL;
     text_print_string(out, domain_label(&park->vm.domain));
@@ -517,6 +525,7 @@ static void park_print_text(const struct park *park, FILE *out) {
     for (size_t i = 0; i < park->count; i++)
         if (park->devices[i].first == i)
             park_print_device(park, &park->devices[i], out);
+    terminal_wrap_stream(to, terminal_of(to), PRINT_INDENT, out, &text);
     free(time);
 }
 

@@ -106,7 +106,8 @@ static void plug_log_failure(struct plugging *plugging, enum event_name name,
     log_write_entry(plugging->plug->log, &(struct log_entry){.event = scanner_event_text(name),
                                                              .device = subject,
                                                              .result = RESULT_FAILED,
-                                                             .message = text});
+                                                             .message = text,
+                                                             .hint = hint});
     free(text);
     free(subject);
     plugging->problem = true;
@@ -363,10 +364,34 @@ void plug_notify_freed(const struct plug *plug) {
     ruleset_finish(&ruleset);
 }
 
+/* A device that was there before the start of 'watch' did not come. */
+static void plug_keep_event(const struct plugging *plugging) {
+    const struct uevent *uevent = plugging->uevent;
+    if (uevent->coldplug)
+        return;
+    struct event event = {.name = uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                          .device = &uevent->device};
+    struct action_list wanted = match_event(&plugging->program, &event);
+    bool is_unmatched = !plug_concerns_any_vm(plugging, event.name, event.device);
+    char time[CLOCK_STAMP_SIZE], *device = device_text(event.device);
+    clock_stamp_utc(time);
+    log_write_event(
+        plugging->plug->log,
+        &(struct log_event){.time = time,
+                            .id = -1,
+                            .event = scanner_event_text(event.name),
+                            .device = device,
+                            .result = is_unmatched ? LOG_EVENT_UNMATCHED : LOG_EVENT_MATCHED,
+                            .rules = match_count_rules(&wanted)});
+    free(device);
+    free(wanted.list);
+}
+
 bool plug_event(const struct plug *plug, const struct uevent *uevent) {
     struct plugging plugging = {
         .plug = plug, .uevent = uevent, .since = plug_event_time(plug, uevent)};
     plug_load(&plugging);
+    plug_keep_event(&plugging);
     if (plug_concerns(&plugging.program, uevent))
         plug_lock_slot(&plugging);
     plugging.problem |= !plug_finish_freed(plug, &plugging.program);

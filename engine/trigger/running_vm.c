@@ -94,6 +94,7 @@ void running_vm_log(const struct running_vm *vm, const char *state, struct log_w
     whole.vm = domain_label(&vm->domain);
     whole.uuid = vm->domain.uuid;
     whole.message = text;
+    whole.hint = hint;
     log_write_entry(log, &whole);
     if (state && entry->device)
         vm_state_record_result(state, domain_key(&vm->domain), &vm->vm_start, &whole,

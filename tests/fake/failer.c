@@ -138,7 +138,7 @@ SHOWN long syscall(long number, ...) {
     for (size_t i = 0; i < 6; i++)
         words[i] = va_arg(rest, long);
     va_end(rest);
-    if (number == SYS_openat2 && fails("open", EMFILE))
+    if (number == __NR_openat2 && fails("open", EMFILE))
         return -1;
     return NEXT(syscall)(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }

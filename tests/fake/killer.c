@@ -110,6 +110,27 @@ SHOWN int renameat(int old_directory, const char *old, int new_directory, const 
     return NEXT(renameat)(old_directory, old, new_directory, new);
 }
 
+SHOWN int renameat2(int old_directory, const char *old, int new_directory, const char *new,
+                    unsigned flags) {
+    killer_step("renameat2");
+    return NEXT(renameat2)(old_directory, old, new_directory, new, flags);
+}
+
+SHOWN int link(const char *old, const char *new) {
+    killer_step("link");
+    return NEXT(link)(old, new);
+}
+
+SHOWN int chmod(const char *path, mode_t mode) {
+    killer_step("chmod");
+    return NEXT(chmod)(path, mode);
+}
+
+SHOWN int fchmod(int fd, mode_t mode) {
+    killer_step("fchmod");
+    return NEXT(fchmod)(fd, mode);
+}
+
 SHOWN int unlink(const char *path) {
     killer_step("unlink");
     return NEXT(unlink)(path);

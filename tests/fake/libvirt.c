@@ -1,15 +1,16 @@
 /*
  * A stand-in for libvirt.so.0: the calls that the engine makes, on VMs that are files (world.h).
  * Whatever libvirtd would do is done by the caller's own process, under a lock, so that it is done
- * wholly or not at all. Texts and codes are those of libvirt 9.0.
+ * wholly or not at all. Texts and codes are those of libvirt 9.0, in the language of language.h.
  *
  * The file faults says what goes wrong, a line each:
  *
  *     CALL NTH before|after ACTION
  *
- * CALL is open, list, lookup, xml, state, attach, detach, reset, reboot, watch, or any, which
- * counts them all; NTH a number, counted over all processes, or a span "2-5" or "2-", or "*".
- * "before" is before it had any effect, "after" when it has.
+ * CALL is open, list, lookup, xml, state, attach, detach, reset, reboot, attach-defined,
+ * detach-defined, mark, watch, or any, which counts them all; NTH a number, counted over all
+ * processes, or a span "2-5" or "2-", or "*". "before" is before it had any effect, "after" when it
+ * has.
  *
  *     fail DOMAIN CODE TEXT   the call fails (virErrorDomain, virErrorNumber)
  *     lose                    the daemon restarts: all connections are lost, this one too
@@ -25,8 +26,9 @@
  *     refuse                  (before detach) the guest says that it keeps the device
  *     drop                    (after attach) the guest gives the device back
  */
-#include "tests/fake/elements.h"
+#include "tests/fake/definition.h"
 #include "tests/fake/killer.h"
+#include "tests/fake/language.h"
 #include "tests/fake/world.h"
 
 #include <errno.h>
@@ -74,6 +76,7 @@ __attribute__((format(printf, 3, 4))) static int fail(int domain, int code, cons
     va_start(values, format);
     vsnprintf(error_text, sizeof error_text, format, values);
     va_end(values);
+    language_translate(error_text);
     error_now =
         (virError){.domain = domain, .code = code, .message = error_text, .level = VIR_ERR_ERROR};
     return -1;
@@ -858,13 +861,43 @@ unsigned virDomainGetID(virDomainPtr domain) {
     return domain->id;
 }
 
+/* The file of a VM's definition: its XML when it is shut off, or a transient VM. */
+static char *definition_path(char path[WORLD_PATH], const char *vm) {
+    char *xml = world_read(world_path(path, "vms/%s.xml", vm));
+    bool is_running = xml && runs(xml);
+    free(xml);
+    world_path(path, "definitions/%s.xml", vm);
+    return is_running && access(path, F_OK) == 0 ? path : world_path(path, "vms/%s.xml", vm);
+}
+
+/* As libvirt waits for the job of the VM before it gives its XML. */
+static bool is_busy(const char *vm) {
+    static const struct timespec pause = {.tv_nsec = JOB_STEP_NS};
+    char path[WORLD_PATH];
+    const char *file = world_path(path, "busy/%s", vm);
+    for (long left = JOB_MS * 1000000L / JOB_STEP_NS; access(file, F_OK) == 0; left--) {
+        char *text = world_read(file);
+        bool waits = text && strcmp(text, "wait") == 0 && left > 0;
+        free(text);
+        if (!waits)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags) {
     char path[WORLD_PATH], *xml = NULL;
     struct call call;
-    (void)flags;
     begin(&call, domain->connection, "xml", domain->name);
+    if (!call.over && is_busy(domain->name))
+        settle(&call, fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_TIMEOUT,
+                           "Timed out during operation: cannot acquire state change lock (held by "
+                           "monitor=remoteDispatchDomainAttachDeviceFlags)"));
     if (go_ahead(&call, domain->connection)) {
-        xml = world_read(world_path(path, "vms/%s.xml", domain->name));
+        xml = flags & VIR_DOMAIN_XML_INACTIVE
+                  ? world_read(definition_path(path, domain->name))
+                  : world_read(world_path(path, "vms/%s.xml", domain->name));
         settle(&call, xml ? 0
                           : fail(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN,
                                  "Domain not found: no domain with matching uuid '%s' (%s)",
@@ -874,6 +907,49 @@ char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags) {
         return xml;
     free(xml);
     return NULL;
+}
+
+/* A VM of that XML, which is none of `vms/`, is neither. */
+static bool is_active(const char *vm) {
+    char path[WORLD_PATH];
+    char *xml = world_read(world_path(path, "vms/%s.xml", vm));
+    bool is = xml && runs(xml);
+    free(xml);
+    return is;
+}
+
+static bool is_persistent(const char *vm) {
+    char path[WORLD_PATH];
+    return !is_active(vm) || access(world_path(path, "definitions/%s.xml", vm), F_OK) == 0;
+}
+
+static int ask(virDomainPtr domain, const char *name, bool (*is)(const char *vm)) {
+    struct call call;
+    int answer = 0;
+    begin(&call, domain->connection, name, domain->name);
+    if (go_ahead(&call, domain->connection)) {
+        answer = is(domain->name);
+        settle(&call, 0);
+    }
+    return end(&call, domain->connection) == 0 ? answer : -1;
+}
+
+static bool is_saved(const char *vm) {
+    char path[WORLD_PATH];
+    return access(world_path(path, "saved/%s", vm), F_OK) == 0;
+}
+
+int virDomainIsActive(virDomainPtr domain) {
+    return ask(domain, "active", is_active);
+}
+
+int virDomainIsPersistent(virDomainPtr domain) {
+    return ask(domain, "persistent", is_persistent);
+}
+
+int virDomainHasManagedSaveImage(virDomainPtr domain, unsigned int flags) {
+    (void)flags;
+    return ask(domain, "saved", is_saved);
 }
 
 /* False: it is as usual. */
@@ -947,14 +1023,68 @@ static int change(virDomainPtr domain, const char *name, const char *device, vm_
     return end(&call, domain->connection);
 }
 
+typedef char *definition_effect(const char *xml, const char *element,
+                                struct definition_failure *failure);
+
+static char *put_mark(const char *xml, const char *element, struct definition_failure *failure) {
+    (void)failure;
+    return definition_set_metadata(xml, element, "vr", "urn:virt-rules:defined:1");
+}
+
+/* In one step, as others see it. */
+static int redefine(const char *vm, const char *element, definition_effect *effect) {
+    char path[WORLD_PATH];
+    struct definition_failure failure;
+    int lock = world_lock("lock"), status = -1;
+    char *xml = is_persistent(vm) ? world_read(definition_path(path, vm)) : NULL;
+    char *text = xml ? effect(xml, element, &failure) : NULL;
+    if (!xml)
+        fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+             "Requested operation is not valid: transient domains do not have any persistent "
+             "config");
+    else if (!text)
+        fail(VIR_FROM_QEMU, failure.code, "%s", failure.message);
+    else
+        status = 0;
+    if (text)
+        world_write(path, text);
+    free(text);
+    free(xml);
+    world_unlock(lock);
+    return status;
+}
+
+static int change_definition(virDomainPtr domain, const char *name, const char *element,
+                             definition_effect *effect) {
+    struct call call;
+    begin(&call, domain->connection, name, domain->name);
+    call.device = element;
+    if (!call.over)
+        take_job(&call);
+    if (go_ahead(&call, domain->connection))
+        settle(&call, redefine(domain->name, element, effect));
+    return end(&call, domain->connection);
+}
+
 int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags) {
-    (void)flags;
+    if (flags == VIR_DOMAIN_AFFECT_CONFIG)
+        return change_definition(domain, "attach-defined", xml, definition_attach);
     return change(domain, "attach", xml, attach);
 }
 
 int virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags) {
-    (void)flags;
+    if (flags == VIR_DOMAIN_AFFECT_CONFIG)
+        return change_definition(domain, "detach-defined", xml, definition_detach);
     return change(domain, "detach", xml, detach);
+}
+
+int virDomainSetMetadata(virDomainPtr domain, int type, const char *metadata, const char *key,
+                         const char *uri, unsigned int flags) {
+    bool is_ours = type == VIR_DOMAIN_METADATA_ELEMENT && (!metadata || !strcmp(key, "vr")) &&
+                   !strcmp(uri, "urn:virt-rules:defined:1") && flags == VIR_DOMAIN_AFFECT_CONFIG;
+    if (!is_ours)
+        return fail(VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, "invalid argument: not our metadata");
+    return change_definition(domain, "mark", metadata, put_mark);
 }
 
 int virDomainReset(virDomainPtr domain, unsigned int flags) {

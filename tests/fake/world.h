@@ -3,6 +3,9 @@
  * any number of processes look at and change.
  *
  *     vms/NAME.xml   a VM's XML as libvirt returns it; it runs when its <domain> has an id
+ *     definitions/NAME.xml
+ *                    what libvirt keeps of a VM that runs; no file: it is transient
+ *     saved/NAME     it has a saved state, 'virsh managedsave'
  *     states/NAME    its virDomainState and the reason, two numbers; no file: it runs, or not
  *     host/          the host's files (sys/, proc/): what the engine gets as --sysroot
  *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
@@ -10,6 +13,9 @@
  *     lost/ADDRESS   the VM whose qemu has the device although libvirt has lost track of it
  *     stuck/ADDRESS  its driver does not release it
  *     daemon         a number, another after each start of the daemon; no file: it does not run
+ *     busy/NAME      another job of the VM runs: as in libvirt 11.0 to 11.4, its XML waits for it,
+ *                    in vain; with the text "wait" until the file is gone, 30 s at most
+ *     language       of the daemon's messages, see language.h; no file: English
  *     faults         what goes wrong, see libvirt.c
  *     counts/CALL    how often that has been called
  *     calls          a line each call with its result

@@ -1,5 +1,6 @@
 /* Any bytes as the log: its older file up to the first byte that is 1, then the newer one. */
 #include "engine/state/log_read.h"
+#include "engine/state/log_write.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -56,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t older = cut ? (size_t)(cut - data) : 0;
     put("virt-rules.log.1", data, older);
     put("virt-rules.log", data + older, size - older);
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     while (log_read_next(reader, &line, &length)) {
         expect(length <= LOG_LINE_LIMIT);
         all += length;

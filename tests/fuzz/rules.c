@@ -29,7 +29,7 @@ static void print(const struct diagnostics *diagnostics) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     expect(out != NULL);
-    diagnostic_print(diagnostics, out, true);
+    diagnostic_print(diagnostics, out, (struct terminal){.colour = true, .width = 40});
     expect(fclose(out) == 0);
     free(text);
     json_object_put(diagnostic_list_json(diagnostics));
@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     expect(source.broken == (diagnostic_count_errors(&diagnostics) > 0));
     for (const struct rule *rule = syntax.rules; rule; rule = rule->next) {
         expect_span(&source, rule->span);
-        expect(rule->vms && (rule->events || source.broken));
+        expect(source.broken ||
+               (rule->events && !rule->vms == (rule->events->event == EVENT_BOOT)));
     }
     print(&diagnostics);
     diagnostic_finish_list(&diagnostics);

@@ -1,8 +1,8 @@
 /*
  * The hook as libvirt runs it: the real program, pipes for its three descriptors, and this program
  * once more as the engine behind it. The engine writes what it finds to $HOOK_TEST_DIR, and waits
- * at a FIFO there where a test wants it to be still at work. As a child subreaper the test sees
- * every process that the hook leaves.
+ * at a FIFO there where a test wants it to be still at work. At `prepare` it answers with the
+ * lines of a file there. As a child subreaper the test sees every process that the hook leaves.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +31,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -70,9 +71,9 @@ static void raise_limits(void) {
     }
 }
 
-static void wait_at_gate(void) {
+static void wait_at_gate(const char *name) {
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/gate", getenv("HOOK_TEST_DIR"));
+    snprintf(path, sizeof(path), "%s/%s", getenv("HOOK_TEST_DIR"), name);
     int fd = open(path, O_RDONLY | O_CLOEXEC); /* returns when the test opens it too */
     if (fd >= 0)
         close(fd);
@@ -124,11 +125,39 @@ static void note_stdin(void) {
     fclose(out);
 }
 
+/* Writes the lines of the file `reply` into the pipe as they are; but one that begins with '@' is
+ * something to do. */
+static void answer(void) {
+    char path[PATH_MAX], *number = getenv("VIRT_RULES_REPLY"), *line = NULL;
+    size_t room = 0;
+    int fd = number ? (int)strtol(number, NULL, 10) : -1;
+    snprintf(path, sizeof(path), "%s/reply", getenv("HOOK_TEST_DIR"));
+    FILE *in = fopen(path, "re");
+    for (ssize_t size; in && (size = getline(&line, &room, in)) > 0;) {
+        if (strcmp(line, "@gate\n") == 0)
+            wait_at_gate("gate");
+        else if (strcmp(line, "@close\n") == 0)
+            close(fd);
+        else if (strcmp(line, "@kill\n") == 0)
+            raise(SIGKILL);
+        else if (strcmp(line, "@torn\n") == 0) /* the line before loses its end */
+            (void)!write(fd, "torn", 4);
+        else
+            (void)!write(fd, line, (size_t)size); /* the hook may have ended its wait */
+    }
+    if (in)
+        fclose(in);
+    free(line);
+}
+
 static int be_the_engine(char **argv) {
     alarm(2 * LIMIT_SECONDS);
     raise_limits();
+    signal(SIGPIPE, SIG_IGN);
     note_descriptors();
-    wait_at_gate();
+    answer();
+    wait_at_gate("last-gate");
+    signal(SIGPIPE, SIG_DFL);
     note_process();
     note_words("argv", argv);
     note_words("environ", environ);
@@ -156,6 +185,9 @@ struct run {
         directory_setting[128];
     int in, out, err;
     pid_t pid, middle;
+    int status;       /* that the hook must end with */
+    const char *says; /* on stderr; NULL: nothing */
+    bool killed;      /* the engine is */
     bool skipped, broken_pipe;
 };
 
@@ -274,7 +306,7 @@ static void assert_exit(struct run *run) {
     int status;
     assert_int_equal(waitpid(run->pid, &status, 0), run->pid);
     run->skipped = WIFEXITED(status) && WEXITSTATUS(status) == NOT_PERMITTED;
-    if (!run->skipped && status != 0)
+    if (!run->skipped && status != run->status << 8)
         fail_msg("the hook's wait status is %#x", status);
 }
 
@@ -284,7 +316,7 @@ static void assert_exit(struct run *run) {
 static void assert_one_left(const struct run *run) {
     int status, count = 0;
     for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0; count++)
-        if (status != 0)
+        if (status != 0 && !(run->killed && status == SIGKILL))
             fail_msg("process %d that the hook left ended with %#x", pid, status);
     assert_int_equal(errno, ECHILD);
     count += run->middle > 0;
@@ -293,13 +325,35 @@ static void assert_one_left(const struct run *run) {
         fail_msg("the hook left %d processes", count);
 }
 
+/* The pipe's whole content, to its end. */
+static void assert_says(int fd, const char *expected) {
+    char text[8192];
+    size_t size = 0;
+    struct pollfd pipe = {.fd = fd, .events = POLLIN};
+    for (ssize_t n = 1; n > 0 && size<sizeof(text) - 1; size += n> 0 ? (size_t)n : 0) {
+        if (poll(&pipe, 1, LIMIT_SECONDS * 1000) != 1)
+            fail_msg("stderr is not at end of file after %d s", LIMIT_SECONDS);
+        n = read(fd, text + size, sizeof(text) - 1 - size);
+    }
+    text[size] = '\0';
+    assert_string_equal(text, expected);
+    close(fd);
+}
+
+static void await_hook(struct run *run) {
+    assert_silent(run->out, "stdout");
+    if (run->says)
+        assert_says(run->err, run->says);
+    else
+        assert_silent(run->err, "stderr");
+    assert_exit(run);
+}
+
 /* All of it as libvirt does: write, read to the end, wait. Then the engine's end. */
 static void run_hook(struct run *run) {
     start(run);
     feed(run);
-    assert_silent(run->out, "stdout");
-    assert_silent(run->err, "stderr");
-    assert_exit(run);
+    await_hook(run);
     if (run->skipped) {
         print_message("skipped: not permitted here\n");
         skip();
@@ -473,12 +527,8 @@ static bool deny(const int *numbers, size_t count, int error) {
     return true;
 }
 
-#ifndef SYS_close_range /* headers before Linux 5.9 */
-#define SYS_close_range 436
-#endif
-
 static bool be_linux_4_4(void *context) {
-    const int calls[] = {SYS_memfd_create, SYS_close_range};
+    const int calls[] = {SYS_memfd_create, __NR_close_range};
     return leave_descriptors_open(context) && deny(calls, 2, ENOSYS);
 }
 
@@ -582,6 +632,10 @@ static bool spoil_signals(void *context) {
     return sigprocmask(SIG_BLOCK, &all, NULL) == 0 && chdir("/tmp") == 0;
 }
 
+static bool use_as_stderr(void *context) {
+    return dup2(*(const int *)context, STDERR_FILENO) == STDERR_FILENO;
+}
+
 static bool make_stdin_nonblocking(void *context) {
     (void)context;
     return fcntl(0, F_SETFL, O_NONBLOCK) == 0;
@@ -595,22 +649,57 @@ static bool bind_syslog(void *context) {
            bind(*(const int *)context, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
+/* ---- The answer at `prepare` -------------------------------------------------------------- */
+
+static void put_reply(struct run *run, const char *lines, size_t size) {
+    FILE *out = fopen(path_of(run, "reply"), "we");
+    assert_non_null(out);
+    assert_int_equal(fwrite(lines, 1, size, out), size);
+    fclose(out);
+    run->arguments[2] = "prepare";
+}
+
+static void set_reply(struct run *run, const char *lines) {
+    put_reply(run, lines, strlen(lines));
+}
+
+/* The engine waits there. */
+static void open_gate(const struct run *run, const char *name) {
+    int gate = open(path_of(run, name), O_WRONLY | O_CLOEXEC);
+    assert_true(gate >= 0);
+    close(gate);
+}
+
+/* The hook and the process in the middle have ended, and the engine has not. */
+static void assert_engine_is_at_work(struct run *run) {
+    run->middle = waitpid(-1, NULL, 0);
+    assert_true(run->middle > 0);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0);
+    assert_int_equal(access(path_of(run, "process"), F_OK), -1);
+}
+
+static void assert_hook_waits(const struct run *run, int milliseconds) {
+    struct pollfd pipe = {.fd = run->err, .events = POLLIN};
+    assert_int_equal(poll(&pipe, 1, milliseconds), 0);
+    assert_int_equal(waitpid(run->pid, NULL, WNOHANG), 0);
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* ---- Tests -------------------------------------------------------------------------------- */
 
 static void detaches_while_the_engine_works(void **state) {
     struct run *run = *state;
-    assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
+    assert_int_equal(mkfifo(path_of(run, "last-gate"), 0600), 0);
     start(run);
     feed(run);
-    assert_silent(run->out, "stdout");
-    assert_silent(run->err, "stderr");
-    assert_exit(run);
-    run->middle = waitpid(-1, NULL, 0);
-    assert_true(run->middle > 0);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* there is one, and it has not ended */
-    assert_int_equal(access(path_of(run, "process"), F_OK), -1);
-    int gate = open(path_of(run, "gate"), O_WRONLY | O_CLOEXEC);
-    close(gate);
+    await_hook(run);
+    assert_engine_is_at_work(run);
+    open_gate(run, "last-gate");
     assert_one_left(run);
     int session = process_number(run, "session ");
     assert_int_equal(process_number(run, "parent "), getpid());
@@ -1015,6 +1104,269 @@ static void survives_a_fork_that_fails(void **state) {
     free(bytes);
 }
 
+#define REASON "VM 'desk': 0000:03:00.0 is used by the host (\xc3\xa4)"
+
+static void gives_the_engine_a_pipe_at_prepare_alone(void **state) {
+    struct run *run = *state;
+    const char *const others[] = {"start",   "started", "stopped",  "release", "reconnect",
+                                  "migrate", "restore", "prepared", "",        "-"};
+    set_reply(run, "");
+    run_hook(run);
+    struct text text = read_note(run, "descriptors");
+    if (strncmp(text.bytes, "0 /memfd:", 9) != 0 ||
+        !strstr(text.bytes, "\n1 /dev/null\n2 /dev/null\n") || !strstr(text.bytes, " pipe:[") ||
+        strchr(strstr(text.bytes, " pipe:["), '\n')[1])
+        fail_msg("the engine's descriptors: %s", text.bytes);
+    free(text.bytes);
+    assert_true(note_has(run, "environ", "VIRT_RULES_REPLY="));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        run->arguments[2] = others[i];
+        run->extra[0] = "VIRT_RULES_REPLY=0"; /* somebody else's */
+        run_hook(run);
+        assert_descriptors(run, "/memfd:");
+    }
+    run->arguments[2] = NULL;
+    run_hook(run);
+    assert_descriptors(run, "/memfd:");
+}
+
+static void stops_the_start_when_the_engine_says_so(void **state) {
+    struct run *run = *state;
+    bool (*const cases[])(void *) = {NULL, spoil_signals, be_linux_4_4, make_stdin_nonblocking,
+                                     close_stdin};
+    set_reply(run, "wait 60000\nwait 005000\nstop " REASON "\nwait 1\nstop no\n");
+    run->status = 1;
+    run->says = REASON "\n";
+    run->size = 0;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        run->prepare = cases[i];
+        run->ignores_sigchld = cases[i] == spoil_signals;
+        run_hook(run);
+    }
+}
+
+/* And no process keeps libvirt's pipes. */
+static void waits_for_the_answer(void **state) {
+    struct run *run = *state;
+    static const struct {
+        const char *lines, *says;
+    } cases[] = {{"@gate\nstop " REASON "\n", REASON "\n"}, {"@gate\n@close\n", NULL}};
+    assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
+    assert_int_equal(mkfifo(path_of(run, "last-gate"), 0600), 0);
+    for (size_t i = 0; i < 2; i++) {
+        set_reply(run, cases[i].lines);
+        run->says = cases[i].says;
+        run->status = cases[i].says ? 1 : 0;
+        start(run);
+        feed(run);
+        assert_hook_waits(run, 50);
+        open_gate(run, "gate");
+        await_hook(run);
+        assert_engine_is_at_work(run);
+        open_gate(run, "last-gate");
+        assert_one_left(run);
+        assert_int_equal(unlink(path_of(run, "process")), 0);
+    }
+}
+
+/* VIRT_RULES_WAIT_MS stands for the 10 seconds until the first line; with it all limits change.
+ * Starts a hook that has this long, in which the engine writes its lines; on a busy machine that
+ * may be too short. */
+static void start_with(struct run *run, int first) {
+    static char setting[64];
+    snprintf(setting, sizeof(setting), "VIRT_RULES_WAIT_MS=%d", first);
+    run->extra[0] = setting;
+    start(run);
+    feed(run);
+}
+
+enum { FIRST_MS = 100, FIRST_LIMIT_MS = 9999 };
+
+static void ends_when_the_time_is_over(void **state) {
+    struct run *run = *state;
+    static const struct {
+        const char *lines;
+        int percent; /* of the first limit, which the hook waits at least */
+    } cases[] = {
+        {"@gate\n", 100},
+        {"wait 60000\nwait 60000\nwait 999999\n@gate\n", 650},
+        {"wait 1\n@gate\n", 0},
+        {"wait 0\n@gate\nstop late\n", 0},
+    };
+    assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        bool enough = false;
+        set_reply(run, cases[i].lines);
+        for (int first = FIRST_MS; !enough && first < FIRST_LIMIT_MS; first *= 3) {
+            int64_t began = now_ms();
+            start_with(run, first);
+            await_hook(run);
+            enough = now_ms() - began >= first * cases[i].percent / 100;
+            assert_engine_is_at_work(run);
+            open_gate(run, "gate");
+            assert_one_left(run);
+            assert_int_equal(unlink(path_of(run, "process")), 0);
+        }
+        assert_true(enough);
+    }
+}
+
+/* It has more time than at first, and the start is stopped after that. */
+static void gets_more_time(void **state) {
+    struct run *run = *state;
+    bool waits = false;
+    assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
+    for (int first = FIRST_MS; !waits && first < FIRST_LIMIT_MS; first *= 3) {
+        set_reply(run, "wait 60000\n@gate\nstop " REASON "\n");
+        start_with(run, first);
+        struct pollfd pipe = {.fd = run->err, .events = POLLIN};
+        waits = poll(&pipe, 1, first * 2) == 0;
+        run->status = waits ? 1 : 0;
+        run->says = waits ? REASON "\n" : NULL;
+        open_gate(run, "gate");
+        await_hook(run);
+        assert_one_left(run);
+    }
+    assert_true(waits);
+}
+
+static void lets_the_vm_start_after_anything_else(void **state) {
+    struct run *run = *state;
+    static const char nuls[] = "stop\0 x\n", after_nul[] = "\0\nstop x\n";
+    static const char *const replies[] = {
+        "",
+        "\n",
+        "stop\n",
+        "stop",
+        "stop x",
+        " stop x\n",
+        "STOP x\n",
+        "stopp x\n",
+        "\nstop x\n",
+        "start\nstop x\n",
+        "wait\nstop x\n",
+        "wait \nstop x\n",
+        "wait x\nstop x\n",
+        "wait -1\nstop x\n",
+        "wait 1x\nstop x\n",
+        "wait  1\nstop x\n",
+        "wait +1\nstop x\n",
+        "wait 1000000\nstop x\n",
+        "wait 99999999999999999999999999\nstop x\n",
+        "\xff\xfe\x01\n",
+        "@torn\nstop x\n",
+        "@kill\n",
+        "wait 60000\n@kill\n",
+        "stop x@torn",
+        "@close\n",
+    };
+    for (size_t i = 0; i < sizeof(replies) / sizeof(*replies); i++) {
+        set_reply(run, replies[i]);
+        run->killed = strstr(replies[i], "@kill");
+        run_hook(run);
+    }
+    put_reply(run, nuls, sizeof(nuls) - 1);
+    run_hook(run);
+    put_reply(run, after_nul, sizeof(after_nul) - 1);
+    run_hook(run);
+    char *bytes = many_bytes(1 << 20);
+    put_reply(run, bytes, 1 << 20);
+    run_hook(run);
+    memset(bytes, 'x', 8192);
+    for (size_t i = 0; i < 5; i++)
+        bytes[i] = "stop "[i];
+    bytes[8191] = '\n';
+    put_reply(run, bytes, 8192);
+    run_hook(run);
+    free(bytes);
+}
+
+static void takes_many_lines(void **state) {
+    struct run *run = *state;
+    char *lines = NULL;
+    size_t size;
+    FILE *out = open_memstream(&lines, &size);
+    assert_non_null(out);
+    for (size_t i = 0; i < 5000; i++)
+        fputs("wait 60000\n", out);
+    fputs("stop " REASON "\n", out);
+    assert_int_equal(fclose(out), 0);
+    set_reply(run, lines);
+    run->status = 1;
+    run->says = REASON "\n";
+    run_hook(run);
+    free(lines);
+}
+
+static void lets_the_vm_start_without_an_engine(void **state) {
+    struct run *run = *state;
+    run->arguments[2] = "prepare";
+    run->engine = "/nowhere/engine";
+    run_hook(run);
+    assert_logged(run, "desk", "prepare", "/nowhere/engine cannot be run: No such file");
+    remove_tree(run->state);
+    run->engine = run->directory;
+    run_hook(run);
+    assert_logged(run, "desk", "prepare", "cannot be run: Permission denied");
+    remove_tree(run->state);
+    run->engine = NULL;
+    bool (*const cases[])(void *) = {deny_fork, allow_one_process, deny_a_copy};
+    set_reply(run, "stop x\n");
+    run->silent = true;
+    for (size_t i = 0; i < 3; i++) {
+        run->prepare = cases[i];
+        run_hook(run);
+        assert_logged(run, "desk", "prepare", "fork: Resource temporarily unavailable");
+        remove_tree(run->state);
+    }
+}
+
+/* Without a pipe it does not wait; without stderr the reason is in the log alone. */
+static void needs_descriptors_to_wait(void **state) {
+    struct run *run = *state;
+    set_reply(run, "stop " REASON "\n");
+    run->prepare = close_all_three;
+    run->size = 0;
+    run->status = 1;
+    run_hook(run);
+    run->prepare = allow_descriptors;
+    for (rlim_t count = 4; count <= 9; count++) {
+        run->context = &count;
+        run->status = count > 6 ? 1 : 0; /* stderr, the XML, the two ends of the pipe */
+        run->says = run->status ? REASON "\n" : NULL;
+        run_hook(run);
+    }
+}
+
+static void stops_the_start_when_nobody_reads_why(void **state) {
+    struct run *run = *state;
+    char page[4096] = {0};
+    set_reply(run, "stop " REASON "\n");
+    run->status = 1;
+    run->extra[0] = "VIRT_RULES_WAIT_MS=1000";
+    start(run); /* the reader is gone */
+    close(run->err);
+    feed(run);
+    assert_silent(run->out, "stdout");
+    assert_exit(run);
+    assert_one_left(run);
+    int full[2];
+    assert_int_equal(pipe2(full, O_CLOEXEC), 0);
+    fcntl(full[1], F_SETFL, O_NONBLOCK);
+    while (write(full[1], page, sizeof(page)) > 0)
+        ;
+    fcntl(full[1], F_SETFL, 0);
+    run->prepare = use_as_stderr;
+    run->context = &full[1];
+    start(run);
+    feed(run);
+    assert_silent(run->out, "stdout");
+    assert_silent(run->err, "stderr");
+    assert_exit(run);
+    assert_one_left(run);
+    close(full[0]), close(full[1]);
+}
+
 #define HOOK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(int argc, char **argv) {
@@ -1049,6 +1401,16 @@ int main(int argc, char **argv) {
         HOOK_TEST(runs_with_few_descriptors),
         HOOK_TEST(ends_without_any_descriptor),
         HOOK_TEST(survives_a_fork_that_fails),
+        HOOK_TEST(gives_the_engine_a_pipe_at_prepare_alone),
+        HOOK_TEST(stops_the_start_when_the_engine_says_so),
+        HOOK_TEST(waits_for_the_answer),
+        HOOK_TEST(ends_when_the_time_is_over),
+        HOOK_TEST(gets_more_time),
+        HOOK_TEST(lets_the_vm_start_after_anything_else),
+        HOOK_TEST(takes_many_lines),
+        HOOK_TEST(lets_the_vm_start_without_an_engine),
+        HOOK_TEST(needs_descriptors_to_wait),
+        HOOK_TEST(stops_the_start_when_nobody_reads_why),
     };
     const char *build = getenv("BUILD");
     char path[PATH_MAX];

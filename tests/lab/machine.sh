@@ -74,11 +74,35 @@ machine_stop() {
     rm -f "$run"/{channel,hardware,monitor}.{in,out} "$run/nvme"
 }
 
-# The kernel of L1 has seen its processors stand for a minute and more. Rare, and then for good: a fault of the
-# emulation of virtualization, which the VMs with a real kernel use, and none of what is tested.
-machine_hangs() { [ "$(grep -c 'soft lockup' "$logs/console")" -ge 4 ]; }
-HANGS=254 # status of a request to a machine that does
+# The emulation of virtualization, which the VMs with a real kernel use, can stop the PC for good, and qemu can crash when
+# the PC is reset. That is not a fault of what is tested. Either qemu was ended by a signal, or the kernel of L1 reports
+# that its processors do not get on, or nothing comes from the PC any more, not even BEAT, the byte that inside/init sends
+# every ten seconds whatever else is done.
+HANGS=254 # status of a request to a PC that does
+ENDLESS=252 # status of a request that is not answered in time by a PC that lives
 REBOOTS=253 # status of a case that goes on after a reboot of the machine: inside/functions
+BEAT=$'\6'
+silence_limit=300 # seconds; the machine may be busy
+
+# Sets `why`. SILENT: for how many seconds nothing has come. A qemu that ended by itself is a failure: nothing of ours has
+# told it to, and the kernel of L1 does so when it panics.
+machine_hangs() { # SILENT
+    local state status=0
+    why=
+    if ! kill -0 "$machine" 2>/dev/null; then
+        wait "$machine" || status=$?
+        [ $status -gt 128 ] || machine_fail "the emulated PC is gone, its qemu ended with status $status"
+        why="its qemu was ended by the signal $(kill -l $status)"
+        return 0
+    fi
+    state=$(sed -n 's/^State:[[:blank:]]*//p' "/proc/$machine/status")
+    if [ "$(grep -c 'soft lockup' "$logs/console")" -ge 4 ]; then
+        why="its kernel reports 'soft lockup'"
+    elif [ "$1" -ge $silence_limit ]; then
+        why="no sign of life for $silence_limit s, process $machine is in state $state"
+    fi
+    [ -n "$why" ]
+}
 
 machine_fail() { # TEXT
     untick
@@ -86,25 +110,28 @@ machine_fail() { # TEXT
     die "$*"
 }
 
-# The answer to one request: lines behind "| " go to the command SINK, "= STATUS" ends it.
+# The answer to one request: lines behind "| " go to the command SINK, "= STATUS" ends it. Silence is counted by reads
+# that time out: while this script itself does not run, none does.
 machine_answer() { # LIMIT TEXT SINK
-    local end=$((SECONDS + $1)) since=$SECONDS text='' part
+    local end=$((SECONDS + $1)) since=$SECONDS text='' part silent=0
     while :; do
+        part=
         if IFS= read -r -t 1 -u "$answers" part; then
-            text+=$part
+            silent=0
+            text+=${part//$BEAT/}
             case $text in
             '= ready') return 0 ;;
             '= '*) return "${text#= }" ;;
             esac
             "$3" "${text#| }"
             text='' since=$SECONDS
-        else
-            text+=$part # half a line, when the time was up in its middle
+        else # a beat, or half a line, when the time was up in its middle
+            [ -n "$part" ] && silent=0 || silent=$((silent + 1))
+            text+=${part//$BEAT/}
         fi
         tick "$2" "$since"
-        kill -0 "$machine" 2>/dev/null || machine_fail "the emulated PC is gone"
-        ! machine_hangs || return $HANGS
-        [ $SECONDS -lt $end ] || machine_fail "$2: no answer within $1 s"
+        ! machine_hangs $silent || return $HANGS
+        [ $SECONDS -lt $end ] || return $ENDLESS
     done
 }
 

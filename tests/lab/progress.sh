@@ -3,7 +3,7 @@
 
 terminal=
 bold='' green='' red='' plain=''
-if [ -t 1 ]; then
+if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
     terminal=yes
     if [ -z "${NO_COLOR:-}" ]; then
         bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'

@@ -5,7 +5,7 @@
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
 #include "engine/run/retry.h"
-#include "tests/fake/elements.h"
+#include "tests/fake/definition.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,12 +13,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_EVENTS = 64, CALL_KINDS = DOUBLE_STATE + 1 };
+enum { MAX_VMS = 512, MAX_PLANS = 32, MAX_EVENTS = 64, CALL_KINDS = DOUBLE_STATE + 1 };
 
 struct vm {
     char *uuid, *name, *title, *xml;
     bool runs, deaf, refuses;
     enum virt_state state;
+    char *defined; /* of one that runs; NULL: it is transient */
+    bool is_saved;
 };
 
 /* What happens at a call: `callback`, or else a failure. */
@@ -96,6 +98,7 @@ static void finish_vm(struct vm *vm) {
     free(vm->name);
     free(vm->title);
     free(vm->xml);
+    free(vm->defined);
 }
 
 static void tell(struct double_virt *hypervisor, const struct vm *vm, enum virt_event_kind kind,
@@ -135,7 +138,9 @@ void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
                       domain.id >= 0,
                       false,
                       false,
-                      VIRT_STATE_STARTED};
+                      VIRT_STATE_STARTED,
+                      NULL,
+                      false};
     domain_finish(&domain);
 }
 
@@ -179,6 +184,28 @@ void double_virt_stop(struct double_virt *hypervisor, const char *uuid) {
     if (id && id < root_end)
         cut(id, strchr(id + strlen(" id='"), '\'') + 1);
     end_vm(hypervisor, vm);
+    if (vm->defined) {
+        free(vm->xml);
+        vm->xml = vm->defined;
+        vm->defined = NULL;
+    }
+}
+
+void double_virt_define(struct double_virt *hypervisor, const char *uuid, const char *xml) {
+    struct vm *vm = must_find(hypervisor, uuid);
+    char **definition = vm->runs ? &vm->defined : &vm->xml;
+
+    free(*definition);
+    *definition = copy(xml);
+}
+
+const char *double_virt_definition(const struct double_virt *hypervisor, const char *uuid) {
+    const struct vm *vm = must_find(hypervisor, uuid);
+    return vm->runs ? vm->defined : vm->xml;
+}
+
+void double_virt_save(struct double_virt *hypervisor, const char *uuid, bool is_saved) {
+    must_find(hypervisor, uuid)->is_saved = is_saved;
 }
 
 void double_virt_remove(struct double_virt *hypervisor, const char *uuid) {
@@ -248,7 +275,11 @@ void double_virt_take(struct double_virt *hypervisor, const char *uuid, const ch
 
 static char *describe(const char *xml) {
     struct elements_one one;
+    char index[32];
 
+    if (!strncmp(xml, "<controller type='pci'", 22))
+        return print("port %s", elements_value(xml, elements_end(xml), "controller", "index", index,
+                                               sizeof index));
     if (!elements_read(xml, &one))
         return copy("?");
     if (one.kind != ELEMENTS_USB)
@@ -364,8 +395,7 @@ static int list_vms(struct virt *virt, bool all, struct virt_domain **vms, size_
     for (size_t i = 0; i < hypervisor->vm_count; i++) {
         if (!hypervisor->vms[i].runs && !all)
             continue;
-        snprintf((*vms)[*count].uuid, sizeof(*vms)->uuid, "%s", hypervisor->vms[i].uuid);
-        (*vms)[(*count)++].xml = copy(hypervisor->vms[i].xml);
+        snprintf((*vms)[(*count)++].uuid, sizeof(*vms)->uuid, "%s", hypervisor->vms[i].uuid);
     }
     return 0;
 }
@@ -378,6 +408,16 @@ static int double_list(struct virt *virt, struct virt_domain **vms, size_t *coun
 static int double_list_all(struct virt *virt, struct virt_domain **vms, size_t *count,
                            struct virt_error *error) {
     return list_vms(virt, true, vms, count, error);
+}
+
+static int double_read(struct virt *virt, struct virt_domain *vms, size_t count,
+                       struct virt_error *error) {
+    (void)error;
+    for (size_t i = 0; i < count; i++) {
+        const struct vm *vm = find(of(virt), vms[i].uuid);
+        vms[i].xml = vm ? copy(vm->xml) : NULL;
+    }
+    return 0;
 }
 
 static const struct vm *holder_of(const struct double_virt *hypervisor,
@@ -501,6 +541,86 @@ static int double_detach(struct virt *virt, const char *uuid, int id, const char
     return 0;
 }
 
+static int double_definition(struct virt *virt, const char *uuid,
+                             struct virt_definition *definition, struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    *definition = (struct virt_definition){0};
+    if (begin(hypervisor, DOUBLE_DEFINITION, "definition", name_of(hypervisor, uuid), NULL,
+              error) != 0)
+        return -1;
+    const struct vm *vm = find(hypervisor, uuid);
+    if (!vm)
+        return no_domain(error, uuid);
+    *definition = (struct virt_definition){copy(vm->defined ? vm->defined : vm->xml), vm->runs,
+                                           !vm->runs || vm->defined, vm->is_saved};
+    return 0;
+}
+
+/* Takes `text`: the new definition, or NULL. */
+static int redefine(struct double_virt *hypervisor, const char *uuid, char *text,
+                    const struct definition_failure *failure, struct virt_error *error) {
+    if (!text) {
+        if (failure)
+            libvirt_errors_set(error, VIR_FROM_QEMU, failure->code, failure->message);
+        return -1;
+    }
+    double_virt_define(hypervisor, uuid, text);
+    free(text);
+    return 0;
+}
+
+static const char *definition_of(const struct double_virt *hypervisor, const char *uuid,
+                                 struct virt_error *error) {
+    const struct vm *vm = find(hypervisor, uuid);
+    if (!vm)
+        no_domain(error, uuid);
+    else if (vm->runs && !vm->defined)
+        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+                           "Requested operation is not valid: transient domains do not have any "
+                           "persistent config");
+    return !vm ? NULL : vm->runs ? vm->defined : vm->xml;
+}
+
+static int double_attach_defined(struct virt *virt, const char *uuid, const char *xml,
+                                 struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    struct definition_failure failure;
+    const char *definition;
+    if (begin(hypervisor, DOUBLE_ATTACH_DEFINED, "attach-defined", name_of(hypervisor, uuid), xml,
+              error) != 0 ||
+        !(definition = definition_of(hypervisor, uuid, error)))
+        return -1;
+    return redefine(hypervisor, uuid, definition_attach(definition, xml, &failure), &failure,
+                    error);
+}
+
+static int double_detach_defined(struct virt *virt, const char *uuid, const char *xml,
+                                 struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    struct definition_failure failure;
+    const char *definition;
+    if (begin(hypervisor, DOUBLE_DETACH_DEFINED, "detach-defined", name_of(hypervisor, uuid), xml,
+              error) != 0 ||
+        !(definition = definition_of(hypervisor, uuid, error)))
+        return -1;
+    return redefine(hypervisor, uuid, definition_detach(definition, xml, &failure), &failure,
+                    error);
+}
+
+static int double_mark_defined(struct virt *virt, const char *uuid, const char *xml,
+                               struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    const char *definition;
+    char *what = print("%s %s", name_of(hypervisor, uuid), xml ? xml : "-");
+    int status = begin(hypervisor, DOUBLE_MARK, "mark", what, NULL, error);
+    free(what);
+    if (status != 0 || !(definition = definition_of(hypervisor, uuid, error)))
+        return -1;
+    return redefine(hypervisor, uuid,
+                    definition_set_metadata(definition, xml, "vr", "urn:virt-rules:defined:1"),
+                    NULL, error);
+}
+
 static int double_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
@@ -565,9 +685,14 @@ static const struct virt_ops operations = {
     .domain_xml = double_domain_xml,
     .list = double_list,
     .list_all = double_list_all,
+    .read = double_read,
     .state = double_state,
     .attach = double_attach,
     .detach = double_detach,
+    .definition = double_definition,
+    .attach_defined = double_attach_defined,
+    .detach_defined = double_detach_defined,
+    .mark_defined = double_mark_defined,
     .reset = double_reset,
     .reboot = double_reboot,
     .watch = double_watch,

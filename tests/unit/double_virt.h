@@ -35,6 +35,10 @@ enum double_call {
     DOUBLE_REBOOT,
     DOUBLE_WATCH,
     DOUBLE_WAIT,
+    DOUBLE_DEFINITION,
+    DOUBLE_ATTACH_DEFINED,
+    DOUBLE_DETACH_DEFINED,
+    DOUBLE_MARK,
     DOUBLE_STATE /* which DOUBLE_ANY does not count */
 };
 
@@ -71,6 +75,13 @@ void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool dea
 /* A guest that refuses: the same, with an event. */
 void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses);
 
+/* A VM that is shut off has its XML as its definition. One that runs has this one, whose XML has no
+ * id; without this call it is transient. */
+void double_virt_define(struct double_virt *hypervisor, const char *uuid, const char *xml);
+const char *double_virt_definition(const struct double_virt *hypervisor, const char *uuid);
+/* 'virsh managedsave' */
+void double_virt_save(struct double_virt *hypervisor, const char *uuid, bool is_saved);
+
 /* What state() returns, VIRT_STATE_STARTED at first. While it is VIRT_STATE_MIGRATING, every attach
  * fails as one that waits for the VM's job in vain. */
 void double_virt_state(struct double_virt *hypervisor, const char *uuid, enum virt_state state);
@@ -90,9 +101,11 @@ void double_virt_before(struct double_virt *hypervisor, enum double_call call, u
 
 /*
  * All calls in order, each with a newline: "domain_xml VM" (as the caller wrote it), "list",
- * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "watch NAME", "close";
- * no word of wait() and state(). NAME is the VM's name, or the UUID when there is no such VM.
- * DEVICE is "0000:03:00.0", "1/4 1a6e:089a", "3:0:0:0", a mediated device's UUID, a path, or "?".
+ * "attach NAME DEVICE", "detach NAME DEVICE", "definition NAME", "attach-defined NAME DEVICE",
+ * "detach-defined NAME DEVICE", "mark NAME XML" ("-": none), "reset NAME", "reboot NAME", "watch
+ * NAME", "close"; no word of wait(), state() and read(). NAME is the VM's name, or the UUID when
+ * there is no such VM. DEVICE is "0000:03:00.0", "1/4 1a6e:089a", "3:0:0:0", a mediated device's
+ * UUID, a path, "port 7" of a root port, or "?".
  */
 const char *double_virt_calls(const struct double_virt *hypervisor);
 void double_virt_forget_calls(struct double_virt *hypervisor);

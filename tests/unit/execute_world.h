@@ -81,6 +81,29 @@ static inline void shell(const char *format, const char *one, const char *two) {
 }
 
 /* Takes a PCI device from the sample host, or puts it back. */
+/* One line in a file of the host. */
+static inline void put(const char *path, const char *text) {
+    char whole[256];
+    snprintf(whole, sizeof whole, "%s/%s", host_root, path);
+    shell("mkdir -p $(dirname %s)%s", whole, "");
+    FILE *out = fopen(whole, "we");
+    assert_non_null(out);
+    fprintf(out, "%s\n", text);
+    fclose(out);
+}
+
+static inline const char *get(const char *path) {
+    static char text[64];
+    char whole[256];
+    snprintf(whole, sizeof whole, "%s/%s", host_root, path);
+    FILE *in = fopen(whole, "re");
+    assert_non_null(in);
+    assert_non_null(fgets(text, sizeof text, in));
+    fclose(in);
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
 static inline void set_present(const char *address, bool present) {
     char link[256], hidden[256];
     snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s", host_root, address);

@@ -37,7 +37,7 @@ static inline void sample_rules_init(struct sample_rules *rules, const char *tex
     sample_add(&rules->ruleset, "t.rules", text);
     ruleset_load(&rules->ruleset, NULL);
     if (diagnostic_count_errors(&rules->ruleset.diagnostics)) {
-        diagnostic_print(&rules->ruleset.diagnostics, stderr, false);
+        diagnostic_print(&rules->ruleset.diagnostics, stderr, (struct terminal){0});
         fail_msg("the rules of the test are wrong: %s", text);
     }
     program_init(&rules->program, &rules->ruleset);

@@ -1,6 +1,7 @@
 /* Rules applied to VMs that run, with the hypervisor's double; what the processes of the VMs do is
  * seen in what they write. */
 #include "tests/unit/double_virt.h"
+#include "tests/unit/range.h"
 #include "tests/unit/sample.h"
 
 #include "engine/backend/backend.h"
@@ -302,7 +303,7 @@ static void works_on_all_at_once(void **state) {
     sample_rules_init(&rules, "on vm * started attach 1234:5678 as usb within 2s\n");
     int64_t start = request.clock->now_ms(request.clock);
     assert_false(execute());
-    assert_in_range(request.clock->now_ms(request.clock) - start, 2000, 5500);
+    assert_int_in_range(request.clock->now_ms(request.clock) - start, 2000, 5500);
     assert_int_equal(count_lines(read_out()), 3);
 }
 
@@ -312,7 +313,7 @@ static int show(void) {
     struct apply apply;
     struct failure failure;
     assert_int_equal(apply_init(&apply, &request, &error), 0);
-    int status = apply_show(&apply, false, &failure);
+    int status = apply_show(&apply, (struct terminal){0}, &failure);
     if (status < 0)
         assert_non_null(strstr(failure.message, "/nonexistent"));
     apply_finish(&apply);
@@ -325,7 +326,7 @@ static void shows_plans_and_changes_nothing(void **state) {
     assert_printed("VM NVR (frigate), event started\n  attach  1-1.4 1a6e:089a");
     assert_printed("VM windows, event started\n  attach  1-1.1 1cf1:0030");
     assert_null(strstr(printed, "/bin/false"));
-    assert_string_equal(double_virt_calls(hypervisor), "list\nclose\n");
+    assert_string_equal(double_virt_calls(hypervisor), "list\nlist\nclose\n");
     assert_int_equal(access(log_path, F_OK), -1);
     request.host_source = sample_source("/nonexistent");
     assert_int_equal(show(), -1);

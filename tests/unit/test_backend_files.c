@@ -21,7 +21,7 @@ static char *kbd_links[] = {(char[]){"/dev/input/by-id/usb-K&R-event-kbd"},
                             (char[]){"/dev/serial/by-path/pci-0"}};
 static struct device_file files[] = {
     {.kind = FILE_TTY, .path = (char[]){"/dev/ttyUSB0"}, .links = tty_links, .link_count = 2},
-    {.kind = FILE_TTY, .path = (char[]){"/dev/ttyUSB1"}},
+    {.kind = FILE_TTY, .path = (char[]){"/dev/ttyUSB1"}, .links = NULL}, /* gcc 10 misses it */
     {.kind = FILE_EVENT,
      .path = (char[]){"/dev/input/event3"},
      .links = kbd_links,

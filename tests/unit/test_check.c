@@ -178,8 +178,8 @@ static void test_events(void **state) {
     };
     static const char *const actions[] = {"attach 1ac1:089a as vfio", "detach 1ac1:089a",
                                           "{ run \"/x\"", "run \"/x\""};
-    assert_int_equal(sizeof rows / sizeof *rows, EVENT_COUNT);
-    for (size_t i = 0; i < EVENT_COUNT; i++)
+    assert_int_equal(sizeof rows / sizeof *rows, EVENT_DEFINED);
+    for (size_t i = 0; i < EVENT_DEFINED; i++)
         for (size_t j = 0; j < 4; j++) {
             char rules[200], expected[64] = "";
             const char *name = scanner_event_text(rows[i].event);
@@ -192,6 +192,143 @@ static void test_events(void **state) {
         }
     assert_says("on vm a started, stopped, release attach 1ac1:089a as vfio\n",
                 "event-without-attach@stopped event-without-attach@release");
+}
+
+/* Actions and options at events where they cannot work, and whose an event is. */
+static void test_wrong_events(void **state) {
+    (void)state;
+#define GPU "attach 10de:1b80 as vfio"
+    static const struct row rows[] = {
+        {"on host boot run \"/x\"\n", ""},
+        {"on host started run \"/x\"\n", "wrong-event@started"},
+        {"on host boot, started run \"/x\"\n", "wrong-event@started"},
+        {"on vm boot boot run \"/x\"\n", "wrong-event@boot"},
+        {"on vm a boot " GPU "\n", "wrong-event@boot"},
+        {"on vm a started, boot " GPU "\n", "wrong-event@boot"},
+        {"on host boot " GPU "\n", "event-without-attach@boot"},
+        {"on host boot detach 10de:1b80\n", "event-without-attach@boot"},
+        {"on host boot {\n require 10de:1b80\n}\n", "wrong-event@require"},
+        {"on vm a prepare require 10de:1b80\n", ""},
+        {"on vm a started require 10de:1b80\n", "wrong-event@require"},
+        {"on vm a prepare, started require 10de:1b80\n", "wrong-event@require"},
+        {"on vm a prepare " GPU "\n", "event-without-attach@prepare"},
+        {"on vm a started bind 10de:1b80 to vfio\n", "wrong-event@bind"},
+        {"on vm a prepare create 2 vf of 8086:1572\n", "wrong-event@create"},
+        {"on vm a defined " GPU "\n", ""},
+        {"on vm a defined, started " GPU "\n", ""},
+        {"on vm a defined detach 10de:1b80\n", "event-without-attach@defined"},
+        {"on vm a defined, started {\n " GPU "\n run \"/x\"\n}\n", "wrong-event@run"},
+        {"on vm a defined attach usb as usb\n", ""},
+        {"on vm a defined attach 8086:154c as net vlan 5\n", ""},
+        {"on vm a defined attach usb as serial\n", "wrong-event@as serial"},
+        {"on vm a started, defined attach usb as disk\n", "wrong-event@as disk"},
+        {"on vm a defined attach 10de:1b80 with group as mdev \"t\"\n",
+         "option-mismatch@with group wrong-event@as mdev"},
+        {"on vm a defined " GPU " ports 2 boot order 1 boot display awake reset method pm rom off "
+         "optional unmanaged\n",
+         ""},
+        {"on vm a started " GPU " ports 2\n", "wrong-event@ports 2"},
+        {"on vm a started " GPU " boot order 2\n", "wrong-event@boot order 2"},
+        {"on vm a started, defined " GPU " ports 2 boot order 2 within 5s after 5s take\n", ""},
+        {"on vm a defined " GPU " within 5s\n", "wrong-event@within 5s"},
+        {"on vm a defined " GPU " after 5s\n", "wrong-event@after 5s"},
+        {"on vm a defined " GPU " take\n", "wrong-event@take"},
+        {"on vm a defined " GPU " then reboot\n", "wrong-event@then reboot"},
+        {"on vm a plugged " GPU " take\n", "option-mismatch@take"},
+        {"on vm a started run \"/x\" wait 20s or stop\n",
+         "wrong-event@wait 20s wrong-event@or stop"},
+        {"on vm a prepare, started run \"/x\" wait 20s\n", ""},
+    };
+    ASSERT_ROWS(rows);
+#undef GPU
+}
+
+/* What is asked of the host before VMs start, and of a VM before it starts. */
+static void test_before_start(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a prepare require any 2 usb with group\n", ""},
+        {"on vm a prepare require 10de:1eb8 as mdev \"nvidia-63\" within 60s\n", ""},
+        {"on vm a prepare require usb as vfio\n", "backend-mismatch@usb"},
+        {"on vm a prepare require usb with group as usb\n", "option-mismatch@with group"},
+        {"on vm a prepare require usb optional\n", "option-mismatch@optional"},
+        {"on vm a prepare require usb awake\n", "option-mismatch@awake"},
+        {"on vm a prepare require usb within 61s\n", "bad-duration@within 61s"},
+        {"on vm a prepare require usb within 0s\n", "bad-duration@within 0s"},
+        {"on vm a prepare run \"/x\" wait 60s\n", ""},
+        {"on vm a prepare run \"/x\" wait 61s or stop\n", "bad-duration@wait 61s"},
+        {"on vm a prepare run \"/x\" wait 0ms\n", "bad-duration@wait 0ms"},
+        {"on vm a prepare run \"/x\" wait 1 or stop\n", "bad-duration@1"},
+        {"on vm a prepare run \"/x\" wait or stop\n", "syntax@or"},
+        {"on vm a prepare run \"/x\" or stop\n", "syntax@or"},
+        {"on vm a prepare run \"/x\" wait 1s or\n", "syntax@\n"},
+        {"on vm a prepare run \"/x\" wait 1s wait 2s\n", "wait-argument@wait"},
+        {"on vm a prepare run \"/x\" wait\n", "wait-argument@wait"},
+        {"on vm a prepare run \"/x\" wait 20 b\n", "wait-argument@wait"},
+        {"on vm a prepare run \"/x\" wait for\n", ""},
+        {"on vm a prepare run \"/x\" \"wait\" 20s\n", ""},
+        {"on vm a started run \"/x\" wait\n", ""},
+        {"on host boot bind 10de:*, all 1002:* to driver \"pci-stub\" within 5m optional\n", ""},
+        {"on host boot bind any 10de:* to vfio\n", "option-mismatch@any 10de:*"},
+        {"on host boot bind usb to vfio\n", "backend-mismatch@usb"},
+        {"on host boot bind 10de:* to vfio awake\n", "option-mismatch@awake"},
+        {"on host boot bind 10de:* to driver \"a/b\"\n", "bad-driver@\"a/b\""},
+        {"on host boot bind 10de:* to driver \"..\"\n", "bad-driver@\"..\""},
+        {"on host boot bind 10de:*\n", "syntax@\n"},
+        {"on host boot bind 10de:* to pci-stub\n", "syntax@pci-stub"},
+        {"on host boot bind 10de:* to driver\n", "syntax@\n"},
+        {"on host boot create 4 vf of 8086:1572 or 8086:1573 optional within 5s\n", ""},
+        {"on host boot create 0 vf of 8086:1572\n", "bad-count@0"},
+        {"on host boot create 65536 vf of 8086:1572\n", "bad-count@65536"},
+        {"on host boot create 2 vf of any 8086:1572\n", "syntax@any 8086:1572"},
+        {"on host boot create 2 vf of 8086:1572, 8086:1573\n", "syntax@8086:1573"},
+        {"on host boot create 2 vf of vf of 8086:1572\n", "impossible-device@vf of 8086:1572"},
+        {"device v is vf of 8086:1572\non host boot create 2 vf of v\n", "impossible-device@v"},
+        {"on host boot create 2 vf of usb\n", "backend-mismatch@usb"},
+        {"on vm a defined attach 1:1 as vfio ports 0\n", "bad-id@1:1 bad-count@0"},
+        {"on vm a defined attach usb as usb ports 2\n", "option-mismatch@ports 2"},
+        {"on vm a defined attach usb as usb boot order 0\n", "bad-count@0"},
+        {"on vm a started attach usb as usb boot display\n", "option-mismatch@boot display"},
+        {"on vm a started attach 10de:* as vfio reset method frl\n", "bad-value@frl"},
+        {"on vm a started attach 10de:* as vfio reset method bus reset method pm\n",
+         "repeated-word@reset method pm"},
+        {"on vm a started attach 10de:* as vfio boot display boot display\n",
+         "repeated-word@boot display"},
+        /* twice, or in two ways */
+        {"on host boot bind 10de:* to vfio\non host boot bind 10de:* to driver vfio-pci\n",
+         "duplicate-rule@10de:*"},
+        {"on host boot bind 10de:* to vfio\non host boot bind 10de:* to driver x\n",
+         "duplicate-rule@10de:*"},
+        {"on host boot {\n bind 10de:* to vfio\n bind 10de:* to driver x\n}\n",
+         "duplicate-rule@10de:*"},
+        {"on host boot create 2 vf of 8086:1\non host boot create 2 vf of 8086:1\n",
+         "bad-id@8086:1 bad-id@8086:1"},
+        {"on host boot create 2 vf of 8086:1572\non host boot create 3 vf of 8086:1572\n",
+         "duplicate-rule@8086:1572"},
+        {"on host boot run \"/x\"\non host boot run \"/x\"\n", "duplicate-rule@run \"/x\""},
+        {"on host boot run \"/x\"\non vm a started run \"/x\"\n", ""},
+        /* one of them runs at a time */
+        {"on vm a defined attach 10de:1b80 as vfio\non vm b defined attach 10de:1b80 as vfio\n",
+         ""},
+        {"on vm a, b defined attach 10de:1b80 as vfio\n", ""},
+        {"on vm a defined attach 10de:1b80 as vfio\non vm a started attach 10de:1b80 as vfio\n",
+         ""},
+        {"on vm a defined attach 10de:1b80 as vfio\non vm a defined attach 10de:1b80 as vfio\n",
+         "duplicate-rule@10de:1b80"},
+        /* what a rule of the host uses is used, and what is forbidden is not bound */
+        {"device d is 10de:1b80\non host boot bind d to vfio\n", ""},
+        {"device d is 8086:1572\non host boot create 2 vf of d\n", ""},
+        {"device d is 8086:1572\non vm a prepare require d\n", ""},
+        {"on host boot bind x to vfio\n", "undefined-device@x"},
+        {"never attach 10de:*\non host boot bind 10de:1b80 to vfio\n", "void-by-never@10de:1b80"},
+        {"never attach 10de:* to vm a\non host boot bind 10de:1b80 to vfio\n", ""},
+        {"never attach 10de:* to vm a\non vm a prepare require 10de:1b80\n",
+         "void-by-never@10de:1b80"},
+        {"never attach 10de:* to vm a\non vm a defined attach 10de:1b80 as vfio\n",
+         "void-by-never@10de:1b80"},
+        {"on host boot {\n}\n", "empty-block@on host boot"},
+    };
+    ASSERT_ROWS(rows);
 }
 
 static void test_backends(void **state) {
@@ -641,6 +778,8 @@ int main(void) {
         cmocka_unit_test(test_suggestions),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_wrong_events),
+        cmocka_unit_test(test_before_start),
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_repeated),

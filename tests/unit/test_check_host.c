@@ -5,6 +5,7 @@
 
 #include "unit/double_virt.h"
 #include "unit/sample.h"
+#include "unit/skip.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -216,6 +217,52 @@ static void devices(void **state) {
          "device-unpassable", 30, "IOMMU");
 }
 
+static void devices_before_a_start(void **state) {
+    (void)state;
+    static const char gpus[] = "tests/hosts/gpus";
+    says("tests/hosts/nas", "on vm frigate prepare require 1234:5678", "device-absent", 31,
+         "the host has no device 1234:5678");
+    says("tests/hosts/nas", "on vm frigate prepare require 1234:5678 within 5s", NULL, 0, NULL);
+    says("tests/hosts/nas", "on vm frigate prepare {\n run \"/bin/true\"\n require class 0106\n}",
+         "device-unpassable", 10, "the host");
+    says("tests/hosts/dual-tpu", "on vm frigate prepare require 1ac1:089a", "device-ambiguous", 31,
+         "0000:03:00.0");
+    says("tests/hosts/dual-tpu", "on vm frigate prepare require any 3 1ac1:089a with group",
+         "device-absent", 31, "");
+    says("tests/hosts/nas", "on vm frigate defined attach 1234:5678 as vfio", "device-absent", 30,
+         "no PCI device");
+    says("tests/hosts/nas", "on host boot bind 1234:5678 to vfio", "device-absent", 19,
+         "no device 1234:5678");
+    says(gpus, "on host boot create 2 vf of at 01:00.0", "device-unpassable", 29, "SR-IOV");
+    says(gpus, "on vm frigate prepare require at 01:00.0", "device-unpassable", 31,
+         "IOMMU group 11");
+    says(gpus, "on vm frigate prepare require at 01:00.0 with group", NULL, 0, NULL);
+}
+
+/* As the VM's own rules attach them, not those of another one. */
+static void devices_that_are_required_and_attached(void **state) {
+    (void)state;
+    static const char gpus[] = "tests/hosts/gpus";
+    says(gpus,
+         "on vm frigate prepare require at 01:00.0\n"
+         "on vm frigate defined attach at 01:00.0 with group as vfio\n",
+         NULL, 0, NULL);
+    says(gpus,
+         "on vm frigate prepare require at 01:00.0\n"
+         "on vm \"Home Assistant\" started attach at 01:00.0 with group as vfio\n",
+         "device-unpassable", 31, "IOMMU group 11");
+}
+
+/* What can be said at 'defined' has no 'within'. */
+static void hints_are_of_the_event(void **state) {
+    (void)state;
+    struct judged judged;
+    judge(&judged, "tests/hosts/nas", "on vm frigate defined attach 1234:5678 as vfio", true);
+    assert_int_equal(judged.ruleset.diagnostics.count, 1);
+    assert_null(strstr(judged.ruleset.diagnostics.list[0].hint, "within"));
+    judged_finish(&judged);
+}
+
 /* A hub among what a rule means is not a mistake of the rule. */
 static void devices_by_their_texts_and_places(void **state) {
     (void)state;
@@ -401,12 +448,12 @@ static void programs_that_others_may_change(void **state) {
     says_of_program("/opt/group", "'/opt/group' may be changed by users other than root (owner");
     says_of_program("/opt/group", "mode 0775)");
     says_of_program("/opt/all", "mode 4757)");
-    hint_of_program("/opt/all", "chmod go-w /opt/all");
+    hint_of_program("/opt/all", "sudo chown root /opt/all; sudo chmod go-w /opt/all");
     make_directory("", 0775);
     says_of_program("/opt/good",
                     "'/opt/good' may be replaced by users other than root: they may change "
                     "the directory '/opt' (owner");
-    hint_of_program("/opt/good", "chmod go-w /opt");
+    hint_of_program("/opt/good", "sudo chown root /opt; sudo chmod go-w /opt");
     make_directory("", 01777);
     says_of_program("/opt/good", "mode 1777)");
     hint_of_program("/opt/good", "move it to a directory that only root may change, such as "
@@ -450,23 +497,23 @@ static void links_that_others_may_change(void **state) {
 static void programs_of_others(void **state) {
     (void)state;
     if (geteuid() != 0)
-        skip();
+        skip_because("needs root");
     make_file("good", "", 0755);
     give_to(".", 0);
     give_to("opt/good", 12345);
     says_of_program("/opt/good",
                     "may be changed by users other than root (owner 12345, mode 0755)");
-    hint_of_program("/opt/good", "chown root /opt/good");
+    hint_of_program("/opt/good", "sudo chown root /opt/good; sudo chmod go-w /opt/good");
     make_file("good", "", 0757);
-    hint_of_program("/opt/good", "chown root /opt/good; chmod go-w /opt/good");
+    hint_of_program("/opt/good", "sudo chown root /opt/good; sudo chmod go-w /opt/good");
     make_file("good", "", 0755);
     give_to(".", 12345); /* who copied the host owns all of the copy */
     says_of_program("/opt/good", NULL);
     give_to("opt", 12346);
     says_of_program("/opt/good", "the directory '/opt' (owner 12346");
-    hint_of_program("/opt/good", "chown root /opt");
+    hint_of_program("/opt/good", "sudo chown root /opt; sudo chmod go-w /opt");
     make_directory("", 01755);
-    hint_of_program("/opt/good", "chown root /opt");
+    hint_of_program("/opt/good", "sudo chown root /opt; sudo chmod go-w /opt");
 }
 
 /* Where somebody keeps a copy of a host says nothing about the host. */
@@ -484,7 +531,7 @@ static void the_owner_of_the_running_hosts_root(void **state) {
     char *message, *hint;
     (void)state;
     if (geteuid() != 0)
-        skip();
+        skip_because("needs root");
     make_file("good", "", 0755);
     give_to(".", 12345);
     assert_true(tree_open(&tree, root));
@@ -594,6 +641,9 @@ int main(void) {
         cmocka_unit_test(a_near_name_is_suggested),
         cmocka_unit_test(unknown_vms_are_not_judged),
         cmocka_unit_test(devices),
+        cmocka_unit_test(devices_before_a_start),
+        cmocka_unit_test(devices_that_are_required_and_attached),
+        cmocka_unit_test(hints_are_of_the_event),
         cmocka_unit_test(devices_by_their_texts_and_places),
         cmocka_unit_test(devices_that_may_be_away),
         cmocka_unit_test(what_never_forbids),

@@ -184,9 +184,9 @@ static void no_device_proves_an_answer_wrong(void **state) {
                     fail_msg("a device meets only the first: %s, %s", one, other);
             }
         }
-    assert_in_range(excluded, 1000, SIZE_MAX);
-    assert_in_range(implied, 1000, SIZE_MAX);
-    assert_in_range(met, 1000, SIZE_MAX);
+    assert_true(excluded >= 1000);
+    assert_true(implied >= 1000);
+    assert_true(met >= 1000);
     for (size_t i = 0; i < CONDITIONS; i++)
         finish(&all[i]);
     free(meets);

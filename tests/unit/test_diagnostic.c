@@ -1,6 +1,7 @@
 #include "lexer/diagnostic.h"
 
 #include "lexer/memory.h"
+#include "tests/unit/range.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +42,7 @@ static char *printed(bool colour) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    diagnostic_print(&list, out, colour);
+    diagnostic_print(&list, out, (struct terminal){.colour = colour});
     fclose(out);
     return text;
 }
@@ -211,7 +212,7 @@ static void test_long_messages(void **state) {
     fill(word, 50000);
     diagnostic_hint(&list.list[0], "'%s' is right", word);
     diagnostic_note(&list.list[0], &first, (struct span){0, 1}, "x%s!", word);
-    assert_in_range(strlen(list.list[0].message), 300, 410);
+    assert_int_in_range(strlen(list.list[0].message), 300, 410);
     assert_int_equal(strncmp(list.list[0].message, "'aaaa", 5), 0);
     assert_non_null(strstr(list.list[0].message, "aaa...aaa"));
     assert_non_null(strstr(list.list[0].message, "aaa' is wrong"));

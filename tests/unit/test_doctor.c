@@ -1,7 +1,10 @@
 /* The doctor: each condition on trees that have and lack what it looks for. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/state/boot_note.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/process.h"
+#include "unit/range.h"
 #include "unit/sample.h"
 
 #include <errno.h>
@@ -31,6 +34,7 @@ enum { WALK_FDS = 16, WIDTH = 23 };
 struct bed {
     char root[PATH_MAX];
     struct doctor doctor;
+    struct layout layout;
     struct host host;
     struct sample_rules rules;
     struct doctor_findings findings;
@@ -96,7 +100,9 @@ static void use_rules(struct bed *bed, const char *text) {
 
 static void use_root(struct bed *bed, const char *root) {
     snprintf(bed->root, sizeof bed->root, "%s", root);
-    bed->doctor = (struct doctor){.rules = "/rules.d",
+    layout_find(&bed->layout, &(struct layout_request){.root = bed->root, .prefix = ""});
+    bed->doctor = (struct doctor){.layout = &bed->layout,
+                                  .rules = "/rules.d",
                                   .state = "/state",
                                   .host_error = "no devices to read",
                                   .facts = {.exists = true,
@@ -167,12 +173,12 @@ static void has(const char *text, const char *part) {
 
 static void found(const struct bed *bed, size_t index, enum doctor_state state, const char *message,
                   const char *hint) {
-    assert_in_range(index, 0, bed->findings.count - 1);
+    assert_int_in_range(index, 0, bed->findings.count - 1);
     const struct doctor_finding *finding = &bed->findings.list[index];
     has(finding->message, message);
     if (finding->state != state)
         fail_msg("state %d, not %d: %s", finding->state, state, finding->message);
-    if (state == DOCTOR_OK)
+    if (state == DOCTOR_OK || state == DOCTOR_UNKNOWN)
         assert_null(finding->hint);
     else
         has(finding->hint, hint);
@@ -187,6 +193,7 @@ static void finds(struct bed *bed, doctor_check *condition, enum doctor_state st
 }
 
 #define OK(condition, message) finds(bed, condition, DOCTOR_OK, message, NULL)
+#define UNKNOWN(condition, message) finds(bed, condition, DOCTOR_UNKNOWN, message, NULL)
 #define WARNS(condition, message, hint) finds(bed, condition, DOCTOR_WARNING, message, hint)
 #define FAILS(condition, message, hint) finds(bed, condition, DOCTOR_FAILED, message, hint)
 
@@ -218,6 +225,7 @@ static void loads_regular_files_only(void **state) {
 
 static void iommu(void **state) {
     struct bed *bed = *state;
+    use_rules(bed, VFIO);
     FAILS(doctor_kernel_iommu, "the kernel made no IOMMU group", "VT-d");
     put(bed, "sys/firmware/acpi/tables/DSDT", "");
     FAILS(doctor_kernel_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
@@ -236,6 +244,9 @@ static void iommu(void **state) {
     FAILS(doctor_kernel_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "iommu=pt iommu=off");
     FAILS(doctor_kernel_iommu, "turns it off (iommu=off)", "remove iommu=off, and reboot");
+    use_rules(bed, "");
+    WARNS(doctor_kernel_iommu, "turns it off (iommu=off); no rule needs it yet",
+          "remove iommu=off");
     use_rules(bed, USB);
     OK(doctor_kernel_iommu, "rules attach USB devices only");
     use_rules(bed, "on vm cad started attach 10de:1eb8 as mdev \"nvidia-63\"");
@@ -248,8 +259,67 @@ static void iommu(void **state) {
     OK(doctor_kernel_iommu, "the kernel made 2 IOMMU groups");
 }
 
+/* None of what is written for VT-d and AMD-Vi. */
+static void of_arm64(void **state) {
+    struct bed *bed = *state;
+    use_rules(bed, VFIO);
+    put(bed, "proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\n");
+    FAILS(doctor_kernel_iommu, "the kernel made no IOMMU group", "turn on the SMMU");
+    assert_null(strstr(bed->findings.list[0].hint, "intel_iommu"));
+    put(bed, "sys/firmware/acpi/tables/GTDT", "");
+    FAILS(doctor_kernel_iommu, "no ACPI table IORT", "turn on the SMMU");
+    put(bed, "sys/class/dmi/id/sys_vendor", "QEMU\n");
+    FAILS(doctor_kernel_iommu, "no ACPI table IORT", "<iommu model='smmuv3'/>");
+    put(bed, "sys/firmware/acpi/tables/IORT", "");
+    FAILS(doctor_kernel_iommu, "ACPI table IORT", "-e smmu");
+    put(bed, "proc/sys/kernel/osrelease", "6.1.0-18-arm64\n");
+    put(bed, "lib/modules/6.1.0-18-arm64/modules.dep", "kernel/drivers/vfio/vfio.ko:\n");
+    FAILS(doctor_kernel_vfio_pci, "no module vfio-pci", "linux-image-arm64");
+}
+
+static void of_other_processors(void **state) {
+    static const struct {
+        const char *path, *text, *hint;
+    } hosts[] = {
+        {"proc/sys/kernel/arch", "riscv64\n", "ACPI table RIMT"},
+        {"proc/sys/kernel/arch", "s390x\n", "zpci"},
+        {"proc/sys/kernel/arch", "aarch64\n", "SMMU"},
+        {"proc/sys/kernel/arch", "x86_64\n", "VT-d"},
+        {"proc/cpuinfo", "processor\t: 0\nhart\t\t: 0\nisa\t\t: rv64imafdch\n", "RIMT"},
+        {"proc/cpuinfo", "vendor_id       : IBM/S390\n", "zpci"},
+        {"proc/cpuinfo", "vendor_id\t: GenuineIntel\ncpu family\t: 6\n", "VT-d"},
+        {"proc/sys/kernel/osrelease", "5.14.0-362.el9.aarch64\n", "SMMU"},
+        {"proc/sys/kernel/osrelease", "4.4.302+\n", "VT-d"},
+        {"proc/interrupts", " 1:  0  GICv2  29 Level  arch_timer\n", "SMMU"},
+    };
+    struct bed *bed = *state;
+    use_rules(bed, VFIO);
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        put(bed, hosts[i].path, hosts[i].text);
+        FAILS(doctor_kernel_iommu, "the kernel made no IOMMU group", hosts[i].hint);
+        drop(bed, hosts[i].path);
+    }
+}
+
+static void kernel_version(void **state) {
+    struct bed *bed = *state;
+    use_rules(bed, VFIO);
+    UNKNOWN(doctor_kernel_version, "osrelease does not show it");
+    put(bed, "proc/sys/kernel/osrelease", "4.4.302+\n");
+    OK(doctor_kernel_version, "Linux 4.4.302+");
+    put(bed, "proc/sys/kernel/osrelease", "10.0.1\n");
+    OK(doctor_kernel_version, "Linux 10.0.1");
+    put(bed, "proc/sys/kernel/osrelease", "4.3.6\n");
+    WARNS(doctor_kernel_version, "Linux 4.3.6", "update");
+    put(bed, "proc/sys/kernel/osrelease", "3.16.85\n");
+    WARNS(doctor_kernel_version, "4.4 and later only", "update");
+    put(bed, "proc/sys/kernel/osrelease", "3.10.108\n");
+    FAILS(doctor_kernel_version, "Linux 3.10.108 is too old", "needs Linux 4.4");
+}
+
 static void vfio_pci(void **state) {
     struct bed *bed = *state;
+    use_rules(bed, VFIO);
     WARNS(doctor_kernel_vfio_pci, "/lib/modules/VERSION/modules.dep", "modprobe vfio-pci");
     put(bed, "proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
     WARNS(doctor_kernel_vfio_pci, "/lib/modules/6.1.0-9-amd64/modules.dep", "modprobe vfio-pci");
@@ -286,6 +356,7 @@ static void vfio_pci(void **state) {
 
 static void vfio_pci_of_a_nas(void **state) {
     struct bed *bed = *state;
+    use_rules(bed, VFIO);
     put(bed, "proc/sys/kernel/osrelease", "4.4.302+\n");
     put(bed, "var/packages/Virtualization/INFO", "");
     WARNS(doctor_kernel_vfio_pci, "Virtual Machine Manager loads it", "start a VM");
@@ -295,9 +366,10 @@ static void vfio_pci_of_a_nas(void **state) {
 
 static void remapping(void **state) {
     struct bed *bed = *state;
+    use_rules(bed, VFIO);
     OK(doctor_kernel_remapping, "there is no IOMMU");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
-    OK(doctor_kernel_remapping, "unknown: ");
+    UNKNOWN(doctor_kernel_remapping, "");
     put(bed, "proc/interrupts", "  0: 9  IO-APIC   2-edge  timer\n 24: 1  DMAR-MSI 0-edge dmar0\n");
     FAILS(doctor_kernel_remapping, "off: without it the kernel gives no PCI device",
           "allow_unsafe_interrupts=1");
@@ -311,7 +383,7 @@ static void remapping(void **state) {
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
     FAILS(doctor_kernel_remapping, "off (intremap=off on", "remove intremap=off");
     put(bed, "proc/interrupts", "  0: 9  ITS-PCI-MSI 2  PCI-MSI 3 eth0\n"); /* arm64 */
-    OK(doctor_kernel_remapping, "unknown: ");
+    UNKNOWN(doctor_kernel_remapping, "");
     use_rules(bed, USB);
     OK(doctor_kernel_remapping, "USB devices only");
 }
@@ -363,6 +435,46 @@ static void idle_d3(void **state) {
     OK(doctor_kernel_idle_d3, "does not let");
 }
 
+static void awake_needs_a_new_kernel(void **state) {
+    struct bed *bed = *state;
+    use_rules(bed, "on vm a started attach 1ac1:089a as vfio awake");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "if the guest sees the Coral and its driver fails");
+    put(bed, "proc/sys/kernel/osrelease", "5.18.19\n");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)",
+          "'awake' cannot prevent it before Linux 5.19, and this is 5.18.19");
+    put(bed, "proc/sys/kernel/osrelease", "5.19.0-rc1\n");
+    OK(doctor_kernel_idle_d3, "'awake' in the rules keeps");
+    put(bed, "proc/sys/kernel/osrelease", "10.1\n");
+    OK(doctor_kernel_idle_d3, "'awake' in the rules keeps");
+    use_rules(bed, "on vm a started attach 1ac1:089a as vfio\n");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "write 'awake' after 'as vfio' in t.rules:1");
+    use_rules(bed, "on vm a started attach 1ac1:089a as vfio awake\n"
+                   "on vm b started attach 1ac1:089a as vfio\n");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "write 'awake' after 'as vfio' in t.rules:2");
+    put(bed, "proc/sys/kernel/osrelease", "5.4.0\n");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
+}
+
+static void displays_sleep_too(void **state) {
+    struct bed *bed = &(struct bed){0};
+    (void)state;
+    lie_on(bed, "tests/hosts/gpus",
+           "on vm a started attach 10de:2484 with group as vfio\n"
+           "on vm b started attach 1002:73bf as vfio awake\n"
+           "on vm c started attach 1002:73bf as vfio\n");
+    look(bed, doctor_kernel_idle_d3);
+    assert_int_equal(bed->findings.count, 2); /* the audio function is none */
+    found(bed, 0, DOCTOR_WARNING, "the display 0000:01:00.0 (NVIDIA", "picture stays black");
+    found(bed, 1, DOCTOR_WARNING, "the display 0000:05:00.0", "disable_idle_d3=1");
+    use_rules(bed, "on vm a started attach 144d:a808 as vfio\n");
+    OK(doctor_kernel_idle_d3, "no rule wants a PCI Coral (1ac1:089a) or a display");
+    leave_root(bed);
+    lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach all 1ac1:089a as vfio");
+    WARNS(doctor_kernel_idle_d3, "an unused Coral", "disable_idle_d3=1");
+    assert_int_equal(bed->findings.count, 1);
+    leave_root(bed);
+}
+
 /* --- libvirt's daemon */
 
 /* One that has started `seconds` after now (before: negative). */
@@ -398,7 +510,7 @@ static void finds_the_daemon(void **state) {
     daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_int_equal(daemon.pid, 812);
     assert_string_equal(daemon.name, "virtqemud");
-    assert_in_range(daemon.start, time(NULL) - 62, time(NULL) - 59);
+    assert_int_in_range(daemon.start, time(NULL) - 62, time(NULL) - 59);
     assert_string_equal(daemon.label, "");
     free(daemon.label);
     put(bed, "proc/812/attr/current", "libvirtd (enforce)\n");
@@ -477,13 +589,20 @@ static void engine(void **state) {
     FAILS(doctor_hook_engine, "users other than root can change", "chmod 755");
     set_mode(bed, ENGINE, 0644);
     FAILS(doctor_hook_engine, "is not an executable file", "chmod 755");
+    put(bed, HOOKS "qemu", "");
+    assert_int_equal(symlink("/mnt/tank/vr/bin/virt-rules", full(bed, HOOKS "virt-rules-engine")),
+                     0);
+    FAILS(doctor_hook_engine, "/mnt/tank/vr/bin/virt-rules, which the hook starts, does not exist",
+          "");
+    put_program(bed, "mnt/tank/vr/bin/virt-rules", "virt-rules " VERSION);
+    OK(doctor_hook_engine, "the hook starts /mnt/tank/vr/bin/virt-rules");
 }
 
 static void whether_libvirt_knows_of_the_hook(void **state) {
     struct bed *bed = *state;
     OK(doctor_hook_known, "the hook is not installed");
     put_program(bed, HOOKS "qemu", MARK VERSION);
-    OK(doctor_hook_known, "when it starts");
+    UNKNOWN(doctor_hook_known, "when it starts");
     put_daemon(bed, 812, "libvirtd", 0, 1000);
     OK(doctor_hook_known, "libvirtd (process 812) started after");
     put_daemon(bed, 812, "libvirtd", 0, -1000);
@@ -493,7 +612,7 @@ static void whether_libvirt_knows_of_the_hook(void **state) {
     bed->doctor.facts.log_time = time(NULL) + 5;
     OK(doctor_hook_known, "the log has entries");
     drop(bed, "proc/stat");
-    WARNS(doctor_hook_known, "unknown: ", "kill -HUP 812");
+    WARNS(doctor_hook_known, "not known: ", "kill -HUP 812");
 }
 
 /* --- security modules */
@@ -672,7 +791,7 @@ static void reads_the_state_directory(void **state) {
     put(bed, "a/b/virt-rules.log", "{}\n");
     doctor_read_state_facts(&facts, path);
     assert_true(facts.exists && facts.is_log_usable && !facts.is_shared);
-    assert_in_range(facts.log_time, time(NULL) - 60, time(NULL) + 1);
+    assert_int_in_range(facts.log_time, time(NULL) - 60, time(NULL) + 1);
     set_mode(bed, "a/b", 0777);
     drop(bed, "a/b/virt-rules.log");
     assert_int_equal(symlink("/etc/passwd", full(bed, "a/b/virt-rules.log")), 0);
@@ -713,6 +832,56 @@ static void plugged(void **state) {
     OK(doctor_setup_plugged, "/" RULE " reports");
 }
 
+/* The unit counts when it is enabled, that is linked. */
+static void host_boot(void **state) {
+    struct bed *bed = *state;
+    struct doctor_findings findings = {0};
+    doctor_setup_boot(&bed->doctor, &findings);
+    assert_int_equal(findings.count, 0); /* without such rules there is nothing to say */
+    doctor_findings_finish(&findings);
+    use_rules(bed, "on host boot bind 1a6e:089a to vfio");
+    put(bed, "etc/systemd/system/virt-rules-boot.service",
+        "[Service]\nExecStart=/usr/local/libvirt/bin/virt-rules boot\n");
+    put(bed, "usr/local/etc/rc.d/other.sh", "# virt-rules boot\nvirt-rules apply\n");
+    FAILS(doctor_setup_boot, "nothing was found that runs 'virt-rules boot'",
+          "systemctl enable virt-rules-boot.service");
+    assert_int_equal(mkdir(full(bed, "etc/systemd/system/multi-user.target.wants"), 0755), 0);
+    assert_int_equal(
+        symlink("/etc/systemd/system/virt-rules-boot.service",
+                full(bed, "etc/systemd/system/multi-user.target.wants/virt-rules-boot.service")),
+        0);
+    OK(doctor_setup_boot, "multi-user.target.wants/virt-rules-boot.service runs");
+}
+
+static void host_boot_of_a_nas(void **state) {
+    struct bed *bed = *state;
+    use_rules(bed, "on host boot create 2 vf of 8086:1521");
+    put(bed, "usr/local/etc/rc.d/virt-rules.sh",
+        "#!/bin/sh\nsetsid /usr/local/libvirt/install.sh --boot &\n");
+    OK(doctor_setup_boot, "usr/local/etc/rc.d/virt-rules.sh runs 'virt-rules boot'");
+}
+
+/* As 'virt-rules boot' notes it, in this boot of the host. */
+static void how_the_host_booted(void **state) {
+    struct bed *bed = *state;
+    char id[PROCESS_BOOT_ID_SIZE], *directory = memory_strdup(full(bed, "state"));
+    bed->doctor.state = directory;
+    use_rules(bed, "on host boot create 2 vf of 8086:1521");
+    put(bed, "usr/local/etc/rc.d/a", "virt-rules boot\n");
+    assert_int_equal(process_boot_id("", id), 0);
+    put(bed, "proc/sys/kernel/random/boot_id", id);
+    boot_note_write(bed->doctor.state, BOOT_NOTE_GOOD);
+    OK(doctor_setup_boot, "did all that the rules want");
+    boot_note_write(bed->doctor.state, BOOT_NOTE_PROBLEM);
+    WARNS(doctor_setup_boot, "could not do all that the rules want", "virt-rules log");
+    boot_note_write(bed->doctor.state, BOOT_NOTE_RUNNING); /* no such process is in the bed */
+    WARNS(doctor_setup_boot, "was ended at", "run it again");
+    put(bed, "proc/sys/kernel/random/boot_id", "11111111-2222-4333-8444-555555555555\n");
+    OK(doctor_setup_boot, "runs 'virt-rules boot'");
+    bed->doctor.state = "/state";
+    free(directory);
+}
+
 static void plugged_without_udev(void **state) {
     struct bed *bed = *state;
     use_rules(bed, "on vm a plugged attach 1a6e:089a as usb");
@@ -750,7 +919,7 @@ static void parked(void **state) {
     struct bed *bed = *state;
     char *directory = memory_strdup(full(bed, "state")), *path;
     bed->doctor.state = directory;
-    OK(doctor_setup_parked, "unknown: whether a VM is parked");
+    UNKNOWN(doctor_setup_parked, "whether a VM is parked");
     know_vm(bed, "<domain id='3'><name>frigate</name>" UUID("1") "</domain>");
     know_vm(bed, "<domain id='4'><name>nvr</name><title>My NVR</title>" UUID("2") "</domain>");
     know_vm(bed, "<domain><name>off</name>" UUID("3") "</domain>");
@@ -770,7 +939,7 @@ static void parked(void **state) {
     drop(bed, "state/vms/" VM_UUID "2");
     path = memory_strdup(full(bed, "state/vms/" VM_UUID "2"));
     assert_int_equal(mkdir(path, 0755), 0);
-    OK(doctor_setup_parked, "unknown: whether VM 'My NVR' is parked: ");
+    UNKNOWN(doctor_setup_parked, "whether VM 'My NVR' is parked: ");
     free(path);
     free(directory);
 }
@@ -865,6 +1034,11 @@ static void hook_scripts_of_any_depth(void **state) {
     WARNS(doctor_scripts_old_setup, "/usr/local/bin/start:3 unloads vfio", "remove it");
     put(bed, HOOKS "qemu", "#!/bin/sh\n# /usr/local/bin/start\n");
     OK(doctor_scripts_old_setup, "no script");
+    /* and what it sources, also in a circle */
+    put(bed, "opt/lib", "gpu_off() {\n  virsh nodedev-detach pci_0000_02_00_0\n}\n. /opt/lib\n");
+    put(bed, HOOKS "qemu", "#!/bin/sh\n. \"/opt/lib\"\ngpu_off\n");
+    WARNS(doctor_scripts_old_setup, "/opt/lib:2 calls virsh nodedev-detach", "libvirt waits");
+    put(bed, HOOKS "qemu", "#!/bin/sh\n");
     put(bed, HOOKS "notes.txt", "virsh nodedev-detach pci_0000_01_00_0\n");
     put(bed, "usr/local/libvirt/deep/x.sh", "modprobe -r vfio\n");
     OK(doctor_scripts_old_setup, "no script");
@@ -945,7 +1119,7 @@ static void synology(void **state) {
     look(bed, doctor_setup_synology);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_WARNING, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
-          "LD_LIBRARY_PATH");
+          "virt-rules.conf");
     found(bed, 1, DOCTOR_WARNING, "nothing was found that reinstalls the hook", "boot-up task");
     put(bed, "etc.defaults/VERSION", "majorversion=\"7\"\r\nproductversion=\"7.2.1\"\r\n");
     put(bed, "var/packages/Virtualization/target/usr/local/bin/virsh", "");
@@ -975,7 +1149,7 @@ static void rules(void **state) {
                  &bed->doctor.ruleset->diagnostics);
     FAILS(doctor_rules_valid, "unknown event 'strated' [unknown-event] (and 1 more)",
           "'virt-rules check /rules.d' shows all");
-    use_rules(bed, "");
+    use_rules(bed, VFIO);
     ruleset_add_directory(bed->doctor.ruleset, "/nowhere");
     FAILS(doctor_rules_valid, "/nowhere: error: cannot be opened", "make it");
 }
@@ -996,9 +1170,68 @@ static void libvirt(void **state) {
     FAILS(doctor_rules_libvirt, "no socket", "run it as root");
 }
 
+/* --- where things are */
+
+static void settings(void **state) {
+    struct bed *bed = *state;
+    const char *conf = "usr/local/libvirt/virt-rules.conf";
+    OK(doctor_places_conf, "there is no ");
+    put(bed, conf, "# nothing\n");
+    OK(doctor_places_conf, "/usr/local/libvirt/virt-rules.conf sets nothing");
+    put(bed, conf, "uri = a:\nstate = /b\n");
+    layout_find(&bed->layout, &(struct layout_request){.root = bed->root, .prefix = ""});
+    OK(doctor_places_conf, "virt-rules.conf sets uri, state");
+    put(bed, conf, "uri = a:\nstate = b\nx\n");
+    look(bed, doctor_places_conf);
+    assert_int_equal(bed->findings.count, 3);
+    found(bed, 0, DOCTOR_FAILED, "virt-rules.conf:2:9: error: 'b' is not an absolute path",
+          "absolute");
+    found(bed, 1, DOCTOR_FAILED, "virt-rules.conf:3:1: error: a line without '='", "KEY = VALUE");
+    found(bed, 2, DOCTOR_OK, "virt-rules.conf sets ", NULL);
+    set_mode(bed, conf, 0666);
+    look(bed, doctor_places_conf);
+    found(bed, 0, DOCTOR_FAILED, "may be changed by users other than root", "chmod go-w");
+}
+
+static void which_library(void **state) {
+    struct bed *bed = *state;
+    UNKNOWN(doctor_places_library, "the library is in none of the known directories");
+    put(bed, "QVS/usr/lib64/libvirt.so.0", "");
+    OK(doctor_places_library, "/QVS/usr/lib64/libvirt.so.0: a place of QNAP");
+    bed->doctor.libvirt = (struct libvirt_answer){.asked = true,
+                                                  .library = memory_strdup("/l/libvirt.so.0"),
+                                                  .library_why = memory_strdup("the loader")};
+    OK(doctor_places_library, "/l/libvirt.so.0: the loader");
+    snprintf(bed->layout.file, sizeof bed->layout.file, "/conf");
+    strcpy(bed->layout.conf.values[CONF_LIBRARY], "/nowhere/libvirt.so.0");
+    look(bed, doctor_places_library);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_FAILED, "/nowhere/libvirt.so.0, which /conf sets, does not load", "ldd");
+    found(bed, 1, DOCTOR_OK, "/l/libvirt.so.0: the loader", NULL);
+    free(bed->doctor.libvirt.library_why);
+    bed->doctor.libvirt.library_why = memory_strdup("/conf sets it");
+    OK(doctor_places_library, "/l/libvirt.so.0: /conf sets it");
+}
+
+static void which_socket(void **state) {
+    struct bed *bed = *state;
+    UNKNOWN(doctor_places_socket, "no socket of libvirt is in this tree");
+    bed->doctor.libvirt = (struct libvirt_answer){.asked = true};
+    OK(doctor_places_socket, "qemu:///system: it is the usual one");
+    bed->doctor.libvirt.error = memory_strdup("no socket");
+    WARNS(doctor_places_socket,
+          "no socket of libvirt was found: looked for libvirt-sock and virtqemud-sock in /run/",
+          "set uri in ");
+    put(bed, "run/truenas_libvirt/x", "");
+    assert_int_equal(mknod(full(bed, "run/truenas_libvirt/libvirt-sock"), S_IFSOCK | 0700, 0), 0);
+    OK(doctor_places_socket, "qemu+unix:///system?socket=/run/truenas_libvirt/libvirt-sock: /run/");
+    strcpy(bed->layout.conf.values[CONF_URI], "mine:");
+    OK(doctor_places_socket, "mine:: ");
+}
+
 static void a_daemon_that_translates(void **state) {
     static const struct {
-        const char *environment, *message, *hint;
+        const char *environment, *message, *advice;
     } daemons[] = {
         {"LANG=de_DE.UTF-8", "LANG=de_DE.UTF-8, so its messages may be translated",
          "Environment=LC_MESSAGES=C,"},
@@ -1023,10 +1256,12 @@ static void a_daemon_that_translates(void **state) {
             *at = '\0';
         put_bytes(bed, "proc/812/environ", environment, size);
         look(bed, doctor_rules_libvirt);
-        assert_int_equal(bed->findings.count, daemons[i].message ? 2 : 1);
-        if (daemons[i].message)
-            found(bed, 1, DOCTOR_WARNING, daemons[i].message, daemons[i].hint);
         free(environment);
+        assert_int_equal(bed->findings.count, daemons[i].message ? 2 : 1);
+        if (!daemons[i].message)
+            continue;
+        found(bed, 1, DOCTOR_OK, daemons[i].message, NULL);
+        has(bed->findings.list[1].message, daemons[i].advice);
     }
 }
 
@@ -1034,7 +1269,7 @@ static void vms(void **state) {
     struct bed *bed = *state;
     OK(doctor_rules_vms, "no rule names one");
     use_rules(bed, VFIO);
-    OK(doctor_rules_vms, "unknown: ");
+    UNKNOWN(doctor_rules_vms, "");
     know_vm(bed, "<domain><name>3f2c</name><title>frigate</title></domain>");
     OK(doctor_rules_vms, "each VM that the rules name exists (there is 1)");
     use_rules(bed, "on vm frigat, win started run \"/bin/true\"");
@@ -1042,7 +1277,7 @@ static void vms(void **state) {
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_FAILED, "t.rules:1:7: error: no VM of this host is called 'frigat'",
           "did you mean 'frigate'?");
-    found(bed, 1, DOCTOR_FAILED, "'win'", "virsh list");
+    found(bed, 1, DOCTOR_FAILED, "'win'", "the only VM is 'frigate'");
 }
 
 static void files(void **state) {
@@ -1072,7 +1307,7 @@ static void ports(void **state) {
     struct bed *bed = *state;
     OK(doctor_rules_ports, "no rule needs one");
     use_rules(bed, VFIO);
-    OK(doctor_rules_ports, "unknown: ");
+    UNKNOWN(doctor_rules_ports, "");
     bed = &(struct bed){0};
     lie_on(bed, "tests/hosts/nas", VFIO "\n" USB);
     know_vm(bed, Q35("", PORT));
@@ -1085,6 +1320,27 @@ static void ports(void **state) {
     FAILS(doctor_rules_ports,
           "VM frigate cannot take 0000:03:00.0 1ac1:089a: the VM has no free PCIe",
           "pcie-root-port");
+    leave_root(bed);
+}
+
+static void bars(void **state) {
+    struct bed *bed = *state;
+    OK(doctor_rules_bars, "no rule attaches a device");
+    use_rules(bed, VFIO);
+    UNKNOWN(doctor_rules_bars, "");
+    bed = &(struct bed){0};
+    lie_on(bed, "tests/hosts/gpus", "on vm frigate started attach 10de:2484 with group as vfio");
+    know_vm(bed, Q35("", PORT "<controller type='pci' index='2' model='pcie-root-port'/>"));
+    WARNS(doctor_rules_bars,
+          "VM frigate, 0000:01:00.0 10de:2484: the guest may find no addresses for its memory BARs",
+          "<target memReserve='573440'/>");
+    assert_int_equal(bed->findings.count, 1); /* none of its audio function */
+    use_rules(bed, "on vm frigate started attach 10de:228b with group as vfio");
+    WARNS(doctor_rules_bars, "10de:2484", "index='2'");
+    use_rules(bed, "on vm frigate started detach 10de:2484");
+    OK(doctor_rules_bars, "no device that rules attach has larger BARs");
+    use_rules(bed, "on vm frigate started attach 144d:a808 as vfio");
+    OK(doctor_rules_bars, "no device that rules attach has larger BARs");
     leave_root(bed);
 }
 
@@ -1195,7 +1451,7 @@ static void judge_all(const struct doctor_findings *findings) {
         const struct doctor_finding *finding = &findings->list[i];
         assert_true(strlen(finding->name) < WIDTH - 9 && *finding->message);
         assert_null(strchr(finding->message, '\n'));
-        if (finding->state == DOCTOR_OK)
+        if (finding->state == DOCTOR_OK || finding->state == DOCTOR_UNKNOWN)
             assert_null(finding->hint);
         else
             assert_true(finding->hint && *finding->hint);
@@ -1281,21 +1537,36 @@ static void printed(void **state) {
     doctor_hint(&findings, "first");
     doctor_hint(&findings, "install %s", "again");
     doctor_failed(&findings, "none");
+    findings.name = "vms";
+    doctor_unknown(&findings, "libvirt is not asked");
     FILE *out = open_memstream(&text, &size);
-    doctor_findings_print(&findings, out, false);
+    doctor_findings_print(&findings, out, (struct terminal){0}, false);
     fclose(out);
-    assert_string_equal(text, "ok       iommu         the kernel made 14 IOMMU groups\n"
+    assert_string_equal(text, "failed   hook          none\n"
                               "warning  hook          old?[31m\n"
                               "         hint: install again\n"
-                              "failed   hook          none\n"
-                              "1 ok, 1 warning, 1 failed\n");
+                              "1 check is fine, and of 1 it is not known (virt-rules doctor --all "
+                              "shows them)\n");
     free(text);
     out = open_memstream(&text, &size);
-    doctor_findings_print(&findings, out, true);
+    doctor_findings_print(&findings, out, (struct terminal){.width = 40}, true);
+    fclose(out);
+    assert_string_equal(text, "failed   hook          none\n"
+                              "warning  hook          old?[31m\n"
+                              "         hint: install again\n"
+                              "unknown  vms           libvirt is not\n"
+                              "  asked\n"
+                              "ok       iommu         the kernel made\n"
+                              "  14 IOMMU groups\n"
+                              "1 ok, 1 unknown, 1 warning, 1 failed\n");
+    free(text);
+    out = open_memstream(&text, &size);
+    doctor_findings_print(&findings, out, (struct terminal){.colour = true}, true);
     fclose(out);
     has(text, "\033[32mok\033[0m       iommu         the kernel");
     has(text, "\033[33mwarning\033[0m  hook");
     has(text, "\033[31mfailed\033[0m   hook");
+    has(text, "\n         \033[36mhint:\033[0m install again\n");
     free(text);
     struct json_object *json = doctor_findings_json(&findings);
     has(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN),
@@ -1314,11 +1585,16 @@ int main(void) {
         BED(loads_regular_files_only),
         BED(iommu),
         BED(vfio_pci),
+        BED(of_arm64),
+        BED(of_other_processors),
+        BED(kernel_version),
         BED(vfio_pci_of_a_nas),
         BED(remapping),
         BED(groups),
         BED(groups_that_the_hardware_does_not_make),
         BED(idle_d3),
+        BED(awake_needs_a_new_kernel),
+        BED(displays_sleep_too),
         BED(finds_the_daemon),
         BED(hook),
         BED(hook_beside_another),
@@ -1332,6 +1608,9 @@ int main(void) {
         BED(state_directory_of),
         BED(reads_the_state_directory),
         BED(plugged),
+        BED(host_boot),
+        BED(host_boot_of_a_nas),
+        BED(how_the_host_booted),
         BED(plugged_without_udev),
         BED(parked),
         BED(old_setup),
@@ -1340,10 +1619,14 @@ int main(void) {
         BED(synology),
         BED(rules),
         BED(libvirt),
+        BED(settings),
+        BED(which_library),
+        BED(which_socket),
         BED(a_daemon_that_translates),
         BED(vms),
         BED(files),
         BED(ports),
+        BED(bars),
         BED(devices),
         cmocka_unit_test(devices_that_vms_have),
         cmocka_unit_test(too_few_devices),

@@ -100,6 +100,120 @@ static void reads_a_live_domain(void **state) {
     assert_null(domain.name);
 }
 
+/* --- what is ours of a definition */
+
+#define FUNCTION(bus, alias)                                                                       \
+    "<hostdev mode='subsystem' type='pci'><source><address bus='0x" bus "' slot='0'/></source>"    \
+    "<alias name='" alias "'/><boot order='" bus "'/>"                                             \
+    "<address type='pci' bus='0x" bus "' slot='0'/></hostdev>"
+
+static const char defined[] =
+    "<domain><name>x</name><metadata><own:a xmlns:own='urn:own'><own:defined/></own:a>"
+    "<vr:defined xmlns:vr='urn:virt-rules:defined:1'>"
+    "<vr:controller index='3'/><vr:controller index='0'/><vr:controller index='x'/>"
+    "<vr:hostdev as='vfio' address='0000:01:00.0' form='f' alias='ua-1'/>"
+    "<vr:hostdev as='vfio' address='0000:02:00.0' alias='ua-2'/>"
+    "<vr:hostdev as='net' address='0000:04:00.0'/>"
+    "<vr:hostdev as='usb' address='1/7'/>"
+    "<vr:hostdev as='nothing' address='0000:05:00.0'/><vr:hostdev as='vfio'/>"
+    "<vr:other as='vfio' address='0000:05:00.0'/><vr:a><vr:controller index='1'/></vr:a>"
+    "</vr:defined></metadata><os><boot dev='hd'/></os><devices>"
+    "<controller type='pci' index='0' model='pcie-root'/>"
+    "<controller type='pci' index='1' model='pcie-root-port'/>"
+    "<controller type='pci' index='3' model='pcie-root-port'/>" FUNCTION("01", "ua-1")
+        FUNCTION("02", "ua-other")
+            FUNCTION("05", "") "<interface type='hostdev'><mac "
+                               "address='52:54:00:00:00:01'/><source><address type='pci' "
+                               "bus='4' slot='0'/></source></interface>"
+                               "<hostdev mode='subsystem' type='usb'><source><address bus='1' "
+                               "device='7'/></source></hostdev>"
+                               "<disk type='block' device='disk'><source dev='/dev/sda'/><target "
+                               "dev='vda' bus='virtio'/>"
+                               "<boot order='9'/></disk></devices></domain>";
+
+static void reads_what_is_ours(void **state) {
+    struct domain domain;
+    (void)state;
+    parse(&domain, defined);
+    assert_int_equal(domain.mark_count, 6);
+    assert_int_equal(domain.hostdev_count, 6);
+    assert_string_equal(domain.hostdevs[0].mark->form, "f");
+    assert_null(domain.hostdevs[1].mark); /* somebody else's, of the same device */
+    assert_null(domain.hostdevs[2].mark);
+    assert_int_equal(domain.hostdevs[3].mark->backend, BACKEND_NET);
+    assert_int_equal(domain.hostdevs[4].mark->backend, BACKEND_USB);
+    assert_null(domain.hostdevs[5].mark); /* a disk */
+    assert_int_equal(domain.controller_count, 3);
+    assert_null(domain.controllers[0].mark); /* not a root port */
+    assert_null(domain.controllers[1].mark);
+    assert_int_equal(domain.controllers[2].mark->index, 3);
+    assert_true(domain.has_os_boot);
+    assert_int_equal(domain.boot_count, 4);
+    assert_int_equal(domain.boots[3].order, 9);
+    assert_string_equal(domain.boots[3].element, "disk vda");
+    domain_finish(&domain);
+}
+
+static void a_namespace_of_others_is_not_ours(void **state) {
+    struct domain domain;
+    (void)state;
+    parse(&domain, "<domain><name>x</name><metadata><vr:defined xmlns:vr='urn:other'>"
+                   "<vr:controller index='3'/></vr:defined></metadata></domain>");
+    assert_int_equal(domain.mark_count, 0);
+    domain_finish(&domain);
+    parse(&domain, "<domain><name>x</name><metadata><defined xmlns='urn:virt-rules:defined:1'>"
+                   "<controller index='3'/></defined></metadata></domain>");
+    assert_int_equal(domain.mark_count, 1);
+    domain_finish(&domain);
+    parse(&domain, "<domain><name>x</name><devices><vr:defined "
+                   "xmlns:vr='urn:virt-rules:defined:1'><vr:controller index='3'/></vr:defined>"
+                   "</devices></domain>");
+    assert_int_equal(domain.mark_count, 0);
+    domain_finish(&domain);
+}
+
+static void leaves_out_what_is_ours(void **state) {
+    struct domain domain, left;
+    bool kept[] = {false, false, false, true, false, false};
+    (void)state;
+    parse(&domain, defined);
+    domain_without_marked(&left, &domain, NULL);
+    assert_int_equal(left.hostdev_count, 3);
+    assert_string_equal(left.hostdevs[0].address, "0000:02:00.0");
+    assert_int_equal(left.boot_count, 3);
+    for (size_t i = 0; i < left.boot_count; i++)
+        assert_int_not_equal(left.boots[i].order, 1);
+    assert_int_equal(left.guest.buses[1].used, 0);
+    assert_int_equal(left.guest.buses[2].used, 1);
+    assert_null(guest_find_card(&left.guest, "52:54:00:00:00:01"));
+    assert_int_equal(left.use_count, 1);
+    assert_int_equal(left.uses[0].hostdev, 3);
+    domain_finish_without(&left);
+    domain_without_marked(&left, &domain, kept);
+    assert_int_equal(left.hostdev_count, 4);
+    assert_int_equal(left.hostdevs[2].mark->backend, BACKEND_NET);
+    assert_non_null(guest_find_card(&left.guest, "52:54:00:00:00:01"));
+    domain_finish_without(&left);
+    assert_int_equal(domain.hostdev_count, 6);
+    domain_finish(&domain);
+}
+
+static void writes_what_is_ours(void **state) {
+    struct definition_mark marks[] = {
+        {.kind = DEFINITION_MARK_CONTROLLER, .index = 7},
+        {.backend = BACKEND_USB, .address = "1/7"},
+    };
+    (void)state;
+    assert_null(definition_mark_xml(marks, 0));
+    definition_mark_set_form(&marks[1], "<hostdev/>");
+    definition_mark_set_alias(&marks[1]);
+    char *xml = definition_mark_xml(marks, 2);
+    assert_string_equal(xml, "<defined><controller index=\"7\"/><hostdev as=\"usb\" "
+                             "address=\"1/7\" form=\"a82d3eac5dcd0961\" "
+                             "alias=\"ua-virt-rules-defined-usb-1-7\"/></defined>");
+    free(xml);
+}
+
 static unsigned count_places(const struct guest *guest, enum pci_kind kind) {
     struct guest left = *guest;
     struct guest_place place;
@@ -533,12 +647,29 @@ static void refuses_what_is_no_domain(void **state) {
         {"<domstatus><other><domain><name>x</name></domain></other></domstatus>", "no <name>"},
         {"<domain><name/></domain>", "no <name>"},
         {"<domain><metadata><name>x</name></metadata></domain>", "no <name>"},
+        {"<domain><name>../../x</name></domain>", "its name '../../x' cannot be that of a file"},
+        {"<domain><name>x/</name><uuid>1</uuid></domain>", "no <uuid>, and its name 'x/'"},
+        {"<domain><name>..</name></domain>", "its name '..' cannot"},
+        {"<domain><name>.</name></domain>", "its name '.' cannot"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_refused(cases[i].xml, strlen(cases[i].xml), cases[i].reason);
     assert_refused(NULL, 0, "is empty");
+}
+
+static void a_name_that_no_file_can_have(void **state) {
+    static const char *const xmls[] = {
+        "<domain><name>a/b</name><uuid>c1b7bd1a-0000-4000-8000-000000000001</uuid></domain>",
+        "<domain><name>...</name></domain>", "<domain><name>.x</name></domain>"};
+    (void)state;
+    for (size_t i = 0; i < sizeof xmls / sizeof *xmls; i++) {
+        struct domain domain;
+        assert_int_equal(domain_xml_parse(&domain, xmls[i], strlen(xmls[i]), NULL), 0);
+        assert_null(strchr(domain_key(&domain), '/'));
+        domain_finish(&domain);
+    }
 }
 
 static void refuses_document_types(void **state) {
@@ -718,6 +849,10 @@ static void makes_a_domain_from_a_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_is_ours),
+        cmocka_unit_test(a_namespace_of_others_is_not_ours),
+        cmocka_unit_test(leaves_out_what_is_ours),
+        cmocka_unit_test(writes_what_is_ours),
         cmocka_unit_test(reads_a_live_domain),
         cmocka_unit_test(counts_root_ports),
         cmocka_unit_test(reads_hostdevs),
@@ -734,6 +869,7 @@ int main(void) {
         cmocka_unit_test(keeps_names_to_the_letter),
         cmocka_unit_test(normalises_uuids),
         cmocka_unit_test(refuses_what_is_no_domain),
+        cmocka_unit_test(a_name_that_no_file_can_have),
         cmocka_unit_test(refuses_document_types),
         cmocka_unit_test(bounds_the_depth),
         cmocka_unit_test(survives_strange_bytes),

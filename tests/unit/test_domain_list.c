@@ -64,32 +64,69 @@ static void a_failure_is_passed_on(void **state) {
     domain_list_finish(&others);
 }
 
-/* A hypervisor whose list has an entry that is not a domain. */
-static int list_rubbish(struct virt *virt, struct virt_domain **vms, size_t *count,
+static int list_five(struct virt *virt, struct virt_domain **vms, size_t *count,
+                     struct virt_error *why) {
+    (void)virt;
+    (void)why;
+    *count = 5;
+    *vms = calloc(5, sizeof **vms);
+    assert_non_null(*vms);
+    for (size_t i = 0; i < 5; i++)
+        snprintf((*vms)[i].uuid, sizeof(*vms)[i].uuid, "00000000-0000-4000-8000-00000000000%zu", i);
+    strcpy((*vms)[0].uuid, FRIGATE);
+    strcpy((*vms)[1].uuid, WINDOWS);
+    return 0;
+}
+
+/* One is not a domain, one is not given, and one is gone. The own VM, which comes first, is not
+ * read: it may have a job. */
+static int read_rubbish(struct virt *virt, struct virt_domain *vms, size_t count,
                         struct virt_error *why) {
     (void)virt;
     (void)why;
-    *count = 2;
-    *vms = calloc(2, sizeof **vms);
-    assert_non_null(*vms);
-    snprintf((*vms)[0].uuid, sizeof(*vms)[0].uuid, "%s", WINDOWS);
-    (*vms)[0].xml = strdup("<domain><na");
-    (*vms)[1].xml = strdup("<domain><name>good</name></domain>");
+    assert_int_equal(count, 4);
+    assert_string_equal(vms[0].uuid, WINDOWS);
+    vms[0].xml = strdup("<domain><na");
+    vms[1].xml = strdup("<domain><name>good</name></domain>");
+    vms[2].why = strdup("another job");
     return 0;
+}
+
+static int read_half(struct virt *virt, struct virt_domain *vms, size_t count,
+                     struct virt_error *why) {
+    (void)virt;
+    (void)count;
+    vms[0].xml = strdup("<domain><name>good</name></domain>");
+    return virt_error_set(why, VIRT_UNREACHABLE, "", "gone");
 }
 
 /* It may have anything, so it must not look as if it had nothing. */
 static void xml_that_cannot_be_read_is_kept_as_such(void **state) {
     (void)state;
-    static const struct virt_ops ops = {.list = list_rubbish};
+    static const struct virt_ops ops = {.list = list_five, .read = read_rubbish};
     struct virt virt = {&ops};
     assert_int_equal(domain_list_running(&others, &virt, FRIGATE, &error), 0);
-    assert_int_equal(others.count, 2);
+    assert_int_equal(others.count, 3);
     assert_string_equal(others.list[0].name, WINDOWS);
+    assert_false(others.list[0].is_unread); /* it stays so */
     assert_non_null(strstr(others.list[0].unreadable, "line 1: the domain XML ends before"));
     assert_string_equal(others.list[1].name, "good");
     assert_null(others.list[1].unreadable);
+    assert_string_equal(others.list[2].uuid, "00000000-0000-4000-8000-000000000003");
+    assert_string_equal(others.list[2].unreadable, "another job");
+    assert_true(others.list[2].is_unread);
     domain_list_finish(&others);
+}
+
+static void a_connection_that_is_lost_meanwhile(void **state) {
+    (void)state;
+    static const struct virt_ops ops = {
+        .list = list_five, .list_all = list_five, .read = read_half};
+    struct virt virt = {&ops};
+    assert_int_equal(domain_list_running(&others, &virt, FRIGATE, &error), -1);
+    assert_int_equal(others.count, 0);
+    assert_int_equal(domain_list_all(&others, &virt, &error), -1);
+    assert_int_equal(others.count, 0);
 }
 
 /* --- of a copy of a host */
@@ -138,7 +175,7 @@ static void running_vms_of_a_tree(void **state) {
     assert_string_equal(others.list[0].name, "a");
     assert_string_equal(others.list[1].name, "b");
     assert_string_equal(others.list[2].name, "d");
-    assert_non_null(others.list[2].unreadable);
+    assert_non_null(strstr(others.list[2].unreadable, "/run/libvirt/qemu/d.xml: line 1: "));
     assert_false(domain_list_take(&others, "c", &taken));
     assert_false(domain_list_take(&others, "d", &taken)); /* of it only the name is known */
     assert_true(domain_list_take(&others, "a", &taken));
@@ -151,6 +188,29 @@ static void running_vms_of_a_tree(void **state) {
     assert_string_equal(others.list[0].name, "b");
     domain_list_finish(&others);
     domain_finish(&own);
+}
+
+/* /var/run may be a directory of its own; a link would lead out of the copy of a host. */
+static void running_vms_in_var_run(void **state) {
+    char command[512];
+    (void)state;
+    snprintf(command, sizeof command,
+             "mkdir -p %s/var %s/elsewhere/libvirt/qemu && ln -s %s/elsewhere %s/var/run", root,
+             root, root, root);
+    assert_int_equal(system(command), 0);
+    put("../../../elsewhere/libvirt/qemu/v.xml", STATUS("running", "v"));
+    put("a.xml", STATUS("running", "a"));
+    domain_list_running_in(&others, root, NULL);
+    assert_int_equal(others.count, 1);
+    domain_list_finish(&others);
+    snprintf(command, sizeof command, "rm %s/var/run && mv %s/elsewhere %s/var/run", root, root,
+             root);
+    assert_int_equal(system(command), 0);
+    domain_list_running_in(&others, root, NULL);
+    assert_int_equal(others.count, 2);
+    assert_string_equal(others.list[0].name, "a");
+    assert_string_equal(others.list[1].name, "v");
+    domain_list_finish(&others);
 }
 
 /* A running VM is as it runs, not as it is defined. */
@@ -215,7 +275,9 @@ int main(void) {
         TEST(all_when_one_has_no_uuid),
         TEST(a_failure_is_passed_on),
         TEST(xml_that_cannot_be_read_is_kept_as_such),
+        TEST(a_connection_that_is_lost_meanwhile),
         cmocka_unit_test_setup_teardown(running_vms_of_a_tree, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(running_vms_in_var_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(all_vms_of_a_tree, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_vm_of_a_tree_by_its_title, make_root, remove_root),
         TEST(a_tree_without_running_vms),

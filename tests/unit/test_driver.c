@@ -1,5 +1,6 @@
 /* Taking a device from its host driver and giving it back, on a copy of a sample host. */
 #include "engine/host/driver.h"
+#include "engine/host/sriov.h"
 #include "tests/unit/sample.h"
 
 #include <sys/stat.h>
@@ -330,6 +331,112 @@ static void only_a_newer_kernel_takes_a_group_apart(void **state) {
     assert_may_split("six\n", false);
 }
 
+/* --- binding to a driver of its own */
+
+static int bind_to(const char *driver) {
+    return driver_bind(&host, first, driver, &failure);
+}
+
+static void binding_leaves_the_name(void **state) {
+    (void)state;
+    shell(": >sys/bus/pci/devices/" FIRST "/driver_override");
+    assert_int_equal(bind_to("vfio-pci"), 0);
+    assert_string_equal(text_of(OVERRIDE), "vfio-pci");
+    assert_string_equal(text_of(UNBIND), FIRST);
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
+static void a_device_without_driver_is_bound(void **state) {
+    (void)state;
+    shell(": >sys/bus/pci/devices/" FIRST "/driver_override; rm sys/bus/pci/devices/" FIRST
+          "/driver");
+    assert_int_equal(bind_to("vfio-pci"), 0);
+    assert_string_equal(text_of(OVERRIDE), "vfio-pci");
+    assert_string_equal(text_of(UNBIND), "");
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
+static void what_has_the_driver_keeps_it(void **state) {
+    (void)state;
+    shell(": >sys/bus/pci/devices/" FIRST "/driver_override");
+    assert_int_equal(bind_to("apex"), 0);
+    assert_string_equal(text_of(OVERRIDE), "apex");
+    assert_string_equal(text_of(UNBIND), "");
+    assert_string_equal(text_of(PROBE), "");
+}
+
+/* Without a name the kernel chooses, for a device that has no driver. */
+static void the_name_is_taken_away(void **state) {
+    (void)state;
+    shell(": >sys/bus/pci/devices/" FIRST "/driver_override");
+    assert_int_equal(bind_to(NULL), 0);
+    assert_string_equal(text_of(OVERRIDE), "\n");
+    assert_string_equal(text_of(UNBIND), "");
+    assert_string_equal(text_of(PROBE), "");
+    shell("rm sys/bus/pci/devices/" FIRST "/driver");
+    assert_int_equal(bind_to(NULL), 0);
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
+static void a_kernel_that_keeps_no_name(void **state) {
+    (void)state;
+    assert_int_equal(bind_to("vfio-pci"), -1);
+    assert_string_equal(failure.message, "driver_override of " FIRST
+                                         " cannot be written: No such file or directory");
+    assert_string_equal(text_of(UNBIND), "");
+    assert_string_equal(text_of(PROBE), "");
+}
+
+static void a_driver_that_is_slow_to_release(void **state) {
+    (void)state;
+    shell(": >sys/bus/pci/devices/" FIRST "/driver_override; rm sys/bus/pci/drivers/apex/unbind; "
+          "mkfifo sys/bus/pci/drivers/apex/unbind");
+    setenv("VIRT_RULES_ANSWER_MS", "20", 1);
+    assert_int_equal(bind_to("vfio-pci"), HOST_LATE);
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    assert_string_equal(failure.message, "the driver apex has not released " FIRST " for 1 s");
+    assert_string_equal(text_of(PROBE), "");
+}
+
+static void what_is_gone_is_not_bound(void **state) {
+    (void)state;
+    shell("rm sys/bus/pci/devices/" FIRST);
+    assert_int_equal(bind_to("vfio-pci"), -1);
+    assert_string_equal(failure.message, FIRST " is gone");
+}
+
+static void which_drivers_there_are(void **state) {
+    (void)state;
+    assert_true(driver_is_loaded(&host.source, "apex"));
+    assert_false(driver_is_loaded(&host.source, "vfio-pci"));
+    assert_int_equal(driver_load(&host.source, "vfio-pci", &failure), -1);
+    assert_string_equal(failure.message, "no module can be loaded in a copy of a host");
+}
+
+/* --- virtual functions */
+
+#define NUMBER "/sys/bus/pci/devices/" FIRST "/sriov_numvfs"
+
+static void functions_are_created(void **state) {
+    (void)state;
+    shell("printf 0 >sys/bus/pci/devices/" FIRST "/sriov_numvfs");
+    assert_int_equal(sriov_create(&host, first, 4, &failure), 0);
+    assert_string_equal(text_of(NUMBER), "4");
+}
+
+static void functions_that_cannot_be_created(void **state) {
+    (void)state;
+    assert_int_equal(sriov_create(&host, first, 4, &failure), -1);
+    assert_string_equal(failure.message,
+                        "4 virtual functions cannot be created: No such file or directory");
+    assert_non_null(strstr(failure.hint, "its driver creates no virtual functions"));
+    shell("mkfifo sys/bus/pci/devices/" FIRST "/sriov_numvfs");
+    setenv("VIRT_RULES_ANSWER_MS", "20", 1);
+    assert_int_equal(sriov_create(&host, first, 4, &failure), HOST_LATE);
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    assert_non_null(strstr(failure.message, "apex has not created 4 virtual functions for 1 s"));
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 /* A FIFO that nobody reads is a file whose writer waits. */
@@ -375,6 +482,16 @@ int main(void) {
         TEST(files_that_cannot_be_seen),
         TEST(only_a_newer_kernel_takes_a_group_apart),
         TEST(a_driver_that_does_not_release),
+        TEST(binding_leaves_the_name),
+        TEST(a_device_without_driver_is_bound),
+        TEST(what_has_the_driver_keeps_it),
+        TEST(the_name_is_taken_away),
+        TEST(a_kernel_that_keeps_no_name),
+        TEST(a_driver_that_is_slow_to_release),
+        TEST(what_is_gone_is_not_bound),
+        TEST(which_drivers_there_are),
+        TEST(functions_are_created),
+        TEST(functions_that_cannot_be_created),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static void prints(const char *rules, const char *host, const char *device, cons
     explain(&explained, rules, host, device);
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    explain_print(&explained.explanation, out, false);
+    explain_print(&explained.explanation, out, (struct terminal){0});
     fclose(out);
     assert_string_equal(text, expected);
     free(text);

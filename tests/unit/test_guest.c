@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #define Q35 "<os><type machine='pc-q35-7.2'>hvm</type></os>"
+#define VIRT "<os><type arch='aarch64' machine='virt-7.2'>hvm</type></os>"
+#define S390 "<os><type arch='s390x' machine='s390-ccw-virtio-7.2'>hvm</type></os>"
 #define PC "<os><type machine='pc-i440fx-7.2'>hvm</type></os>"
 #define ROOT "<controller type='pci' index='0' model='pcie-root'/>"
 #define PCI_ROOT "<controller type='pci' index='0' model='pci-root'/>"
@@ -49,6 +51,74 @@ static void assert_full(struct guest *guest, enum pci_kind kind) {
     struct guest_place place;
 
     assert_false(guest_take_pci(guest, kind, &place));
+}
+
+/* --- definitions */
+
+static void assert_adds(struct guest *guest, unsigned bus, unsigned slot, unsigned chassis) {
+    struct guest_place place;
+    assert_true(guest_take_pci(guest, PCI_EXPRESS, &place));
+    assert_true(place.needs_port_controller);
+    assert_int_equal(place.bus, bus);
+    assert_int_equal(place.port_slot, slot);
+    assert_int_equal(place.port_chassis, chassis);
+}
+
+static void a_definition_gets_root_ports(void **state) {
+    struct guest guest = guest_of(
+        Q35, ROOT "<controller type='pci' index='1' model='pcie-root-port'>"
+                  "<target chassis='3'/><address type='pci' bus='0' slot='2'/></controller>" PORT(
+                      "2") "<memballoon>" AT("1", "0") "</memballoon>");
+    (void)state;
+    guest.is_definition = true;
+    assert_takes(&guest, PCI_EXPRESS, 2, 0); /* named, although libvirt would find it */
+    assert_adds(&guest, 3, 3, 4);            /* not the chassis that another port has */
+    assert_adds(&guest, 4, 4, 5);
+    for (unsigned slot = 5; slot < 0x1a; slot++)
+        assert_adds(&guest, slot, slot, slot + 1);
+    assert_adds(&guest, 0x1a, 0x1c, 0x1b);
+    assert_full(&guest, PCI_EXPRESS); /* the others are the chipset's, USB's and a bridge's */
+    struct guest_place place;
+    assert_false(guest_add_root_port(&guest, &place));
+}
+
+static void a_definition_names_slots(void **state) {
+    struct guest guest = guest_of(PC, PCI_ROOT "<x>" AT("0", "3") "</x>");
+    struct guest_place place;
+    (void)state;
+    guest.is_definition = true;
+    assert_takes(&guest, PCI_EXPRESS, 0, 4); /* 2 is for a graphics card */
+    for (unsigned slot = 5; slot < 31; slot++)
+        assert_takes(&guest, PCI_EXPRESS, 0, slot);
+    assert_full(&guest, PCI_EXPRESS); /* for the last one libvirt adds a bridge */
+    assert_false(guest_add_root_port(&guest, &place));
+    guest = guest_of(Q35, ROOT PORT("1"));
+    guest.is_definition = true;
+    assert_takes(&guest, PCI_CONVENTIONAL, 1, 0);
+    guest = guest_of("", "");
+    guest.is_definition = true;
+    assert_takes(&guest, PCI_EXPRESS, -1, 0); /* nothing is known of it */
+}
+
+static void old_root_ports_are_followed_by_such(void **state) {
+    struct guest guest =
+        guest_of(Q35, ROOT "<controller type='pci' index='1' model='pcie-root-port'>"
+                           "<model name='ioh3420'/></controller><x>" AT("1", "0") "</x>");
+    struct guest_place place;
+    (void)state;
+    guest.is_definition = true;
+    assert_true(guest_take_pci(&guest, PCI_EXPRESS, &place));
+    assert_string_equal(place.port_model, "ioh3420");
+}
+
+static void a_card_leaves(void **state) {
+    struct guest guest = {0};
+    (void)state;
+    guest_add_card(&guest, "52:54:00:00:00:01", true);
+    guest_add_card(&guest, "52:54:00:00:00:02", true);
+    guest_remove_card(&guest, "52:54:00:00:00:01");
+    assert_null(guest_find_card(&guest, "52:54:00:00:00:01"));
+    assert_non_null(guest_find_card(&guest, "52:54:00:00:00:02"));
 }
 
 /* Of a speed that nothing tells. */
@@ -156,6 +226,15 @@ static void counts_what_takes_hot_plug(void **state) {
         {"<os><type machine='pseries-7.2'>hvm</type></os>", PCI_ROOT, PCI_EXPRESS, 31},
         {"<os><type machine='microvm'>hvm</type></os>", "", PCI_EXPRESS, 0},
         {"<os><type machine='isapc'>hvm</type></os>", "", PCI_CONVENTIONAL, 0},
+        {"<os><type machine='microvm'>hvm</type></os>", ROOT PORT("1"), PCI_EXPRESS, 0},
+        {"<os><type arch='aarch64' machine='raspi3b'>hvm</type></os>", "", PCI_EXPRESS, 0},
+        {"<os><type arch='riscv64' machine='sifive_u'>hvm</type></os>", "", PCI_EXPRESS, 0},
+        {"<os><type arch='s390x' machine='s390-ccw-virtio-7.2'>hvm</type></os>", PCI_ROOT,
+         PCI_EXPRESS, 0},
+        {"<os><type arch='s390x' machine='s390-ccw-virtio-rhel9.2.0'>hvm</type></os>", "",
+         PCI_EXPRESS, 0},
+        {VIRT, ROOT, PCI_EXPRESS, 0},
+        {VIRT, ROOT PORT("1") PORT("2"), PCI_EXPRESS, 2},
         {Q35, "", PCI_EXPRESS, PLENTY}, /* typed by a person: libvirt adds the controllers */
         {"", "", PCI_EXPRESS, PLENTY},
     };
@@ -402,6 +481,7 @@ static void names_a_controller_to_add(void **state) {
         {Q35, ICH9 USB_AT("1", "of-tomorrow"),
          "<controller type='usb' index='2' model='qemu-xhci' ports='15'/>"},
         {"<os><type machine='microvm'>hvm</type></os>", "", NULL},
+        {S390, PCI_ROOT, NULL},
     };
 
     (void)state;
@@ -613,8 +693,45 @@ static void takes_the_next_scsi_controller(void **state) {
     assert_unit(&guest, 2, 0, true);
 }
 
+/* q35 keeps slot 1 for a graphics card, a virt machine none but that of its bridge. */
+static void a_virt_machine_keeps_no_slot(void **state) {
+    struct guest q35 = guest_of(Q35, ROOT), virt = guest_of(VIRT, ROOT);
+    (void)state;
+    q35.is_definition = virt.is_definition = true;
+    assert_adds(&q35, 1, 2, 1);
+    assert_adds(&virt, 1, 1, 1);
+    for (unsigned slot = 2; slot < GUEST_SLOTS; slot++)
+        assert_adds(&virt, slot, slot, slot);
+    assert_full(&virt, PCI_EXPRESS);
+}
+
+/* Channel I/O has places for all. */
+static void virtio_devices_of_s390_need_no_pci(void **state) {
+    struct guest guest = guest_of(S390, PCI_ROOT), micro;
+    struct guest_place place;
+    (void)state;
+    for (unsigned i = 0; i < PLENTY; i++) {
+        assert_true(guest_take_virtio(&guest, &place));
+        assert_int_equal(place.kind, GUEST_PLACE_NONE);
+    }
+    assert_true(guest_take_scsi_unit(&guest, &place));
+    assert_true(place.needs_scsi);
+    guest.is_definition = true;
+    assert_full(&guest, PCI_EXPRESS);
+    micro = guest_of("<os><type machine='microvm'>hvm</type></os>", ROOT);
+    micro.is_definition = true;
+    assert_false(guest_add_root_port(&micro, &place));
+    assert_false(guest_take_virtio(&micro, &place));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_virt_machine_keeps_no_slot),
+        cmocka_unit_test(virtio_devices_of_s390_need_no_pci),
+        cmocka_unit_test(a_definition_gets_root_ports),
+        cmocka_unit_test(a_definition_names_slots),
+        cmocka_unit_test(old_root_ports_are_followed_by_such),
+        cmocka_unit_test(a_card_leaves),
         cmocka_unit_test(names_a_port_for_a_conventional_device),
         cmocka_unit_test(prefers_a_bridge_for_a_conventional_device),
         cmocka_unit_test(takes_the_slots_of_the_older_pair_of_bridges),

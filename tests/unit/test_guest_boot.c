@@ -1,6 +1,7 @@
 /* The guest: the recheck after its boot, one restart for each start of the VM, devices that are
  * added and removed; and the VM's state file. */
 #include "tests/unit/execute_world.h"
+#include "tests/unit/range.h"
 
 #include "engine/state/lock.h"
 #include "engine/state/vm_state.h"
@@ -73,7 +74,7 @@ static void a_guest_that_does_not_want_it(void **state) {
     assert_false(run_of("attach at 03:00.0 as vfio within 20s"));
     assert_message(0, "host driver was");
     assert_non_null(strstr(results(), FAILED(FIRST)));
-    assert_in_range(hours.now - 5000, 10000, 20000);
+    assert_int_in_range(hours.now - 5000, 10000, 20000);
 }
 
 static void dismiss_first(void) {
@@ -133,7 +134,7 @@ static void a_libvirt_that_goes_while_it_is_looked_at(void **state) {
     double_virt_fail(hypervisor, DOUBLE_LIST, 2, VIRT_UNREACHABLE, "client socket is closed");
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), ATTACHED(FIRST));
-    assert_in_range(hours.now - 5000, 30000, 31000);
+    assert_int_in_range(hours.now - 5000, 30000, 31000);
 }
 
 static void only_a_start_is_looked_after(void **state) {

@@ -1,5 +1,6 @@
 /* The host snapshot: the sample hosts, the facts of a device, and broken trees. */
 #include "tests/unit/host_tree.h"
+#include "tests/unit/skip.h"
 
 #include <sys/resource.h>
 
@@ -30,9 +31,55 @@ static void test_nas_coral_has_every_fact(void **state) {
     assert_false(coral->boot_vga);
 }
 
+static void test_nas_tells_no_bars(void **state) {
+    assert_false(pci(*state, "0000:03:00.0")->has_bars);
+}
+
+static int gpus(void **state) {
+    return sample(state, "gpus");
+}
+
+static void test_gpus_have_bars(void **state) {
+    const struct device *card = pci(*state, "0000:01:00.0");
+    static const struct device_bar bars[] = {
+        {0, 16 << 20, false, false}, {1, 256 << 20, true, true}, {3, 32 << 20, true, true}};
+    assert_true(card->has_bars);
+    assert_int_equal(card->bar_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(card->bars[i].number, bars[i].number);
+        assert_int_equal(card->bars[i].size, bars[i].size);
+        assert_int_equal(card->bars[i].is_64bit, bars[i].is_64bit);
+        assert_int_equal(card->bars[i].is_prefetchable, bars[i].is_prefetchable);
+    }
+    assert_int_equal(pci(*state, "0000:05:00.0")->bars[0].size, UINT64_C(16) << 30);
+}
+
+/* I/O ports, the ROM, a BAR without an address, and lines without numbers. */
+static void test_bars_are_memory_alone(void **state) {
+    struct tree_of_test *tree = *state;
+    put_pci(tree, "0000:06:00.0", "1af4:1041", "020000");
+    put(tree, "sys/bus/pci/devices/0000:06:00.0/resource",
+        "0x000000000000e000 0x000000000000e01f 0x0000000000040101\n"
+        "0x00000000fe000000 0x00000000fe003fff 0x0000000000040200\n"
+        "0x0000000000000000 0x000000000fffffff 0x000000002014220c\n"
+        "nonsense\n"
+        "\n"
+        "0x0000000000000000 0x0000000000000000 0x0000000000040200\n"
+        "0x00000000fe100000 0x00000000fe1fffff 0x0000000000046200\n");
+    load(tree);
+    const struct device *card = pci(tree, "0000:06:00.0");
+    assert_int_equal(card->bar_count, 2);
+    assert_int_equal(card->bars[0].size, 16384);
+    assert_false(card->bars[0].is_64bit);
+    assert_int_equal(card->bars[1].number, 2);
+    assert_int_equal(card->bars[1].size, 256 << 20);
+    assert_true(card->bars[1].is_64bit && card->bars[1].is_prefetchable);
+    assert_null(card->obstacle_text);
+}
+
 static void test_nas_names_come_from_the_tree(void **state) {
-    /* "Device 1ac1:089a" is the name without a list. */
-    if (!strstr(pci(*state, "0000:03:00.0")->name, "Device 1ac1:089a"))
+    /* "System peripheral 1ac1:089a" is the name without a list. */
+    if (!strstr(pci(*state, "0000:03:00.0")->name, "System peripheral 1ac1:089a"))
         assert_string_equal(pci(*state, "0000:03:00.0")->name,
                             "Global Unichip Corp. Coral Edge TPU");
 }
@@ -235,7 +282,7 @@ static void test_smallest_tree(void **state) {
     assert_int_equal(device->subsystem.vendor, 0);
     assert_int_equal(device->iommu_group, -1);
     assert_int_equal(device->numa_node, -1);
-    assert_string_equal(device->name, "Device dead:beef");
+    assert_string_equal(device->name, "System peripheral dead:beef");
     assert_null(device->driver);
     assert_null(device->reset_methods);
     assert_null(device->power_state);
@@ -472,7 +519,7 @@ static void test_broken_list_of_names(void **state) {
         "1ac1  Maker\n\t089a  Thing\nno line of a list\n1ac1  Twice\n\t089a  Thing\n");
     load(tree);
     assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
-    assert_string_equal(pci(tree, "0000:04:00.0")->name, "Device 8086:10fb");
+    assert_string_equal(pci(tree, "0000:04:00.0")->name, "Ethernet controller 8086:10fb");
 }
 
 static void test_list_of_names_knows_the_maker_only(void **state) {
@@ -480,7 +527,7 @@ static void test_list_of_names_knows_the_maker_only(void **state) {
     put_pci(tree, "0000:03:00.0", "1ac1:0001", "088000");
     put(tree, "usr/share/misc/pci.ids", "1ac1  Maker\n\t089a  Thing\n");
     load(tree);
-    assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Device 0001");
+    assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker System peripheral 0001");
 }
 
 static void test_list_of_names_has_comments(void **state) {
@@ -768,6 +815,22 @@ static void test_what_vfio_pci_does_not_take(void **state) {
     assert_no_obstacle(tree, "0000:05:00.0");
 }
 
+/* RHEL 7 has driver_override in its Linux 3.10. */
+static void test_an_old_kernel_binds_no_device_alone(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_pci(tree, "0000:05:00.0", "1ac1:089a", "088000");
+    put_pci(tree, "0000:06:00.0", "1ac1:089a", "088000");
+    put(tree, PCI "0000:06:00.0/driver_override", "(null)\n");
+    put(tree, "proc/sys/kernel/osrelease", "3.10.108\n");
+    load(tree);
+    assert_obstacle(tree, "0000:05:00.0", OBSTACLE_KERNEL, "older than Linux 3.16");
+    assert_no_obstacle(tree, "0000:06:00.0");
+    put(tree, "proc/sys/kernel/osrelease", "3.16.7-ckt25\n");
+    load(tree);
+    assert_no_obstacle(tree, "0000:05:00.0");
+}
+
 /* ---- Disks ---- */
 
 #define VMD "sys/devices/pci0000:d7/0000:d7:05.5"
@@ -987,7 +1050,7 @@ static void test_running_system(void **state) {
 
     (void)state;
     if (access("/sys/bus/pci", F_OK) != 0)
-        skip();
+        skip_because("needs a PCI bus");
     sample_host(&host, "");
     assert_string_equal(host.root, "");
     for (size_t i = 0; i < host.count; i++) {
@@ -1008,6 +1071,9 @@ static void test_running_system(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         OF(nas, test_nas_coral_has_every_fact),
+        OF(nas, test_nas_tells_no_bars),
+        OF(gpus, test_gpus_have_bars),
+        OWN(test_bars_are_memory_alone),
         OF(nas, test_nas_names_come_from_the_tree),
         OF(nas, test_nas_has_iommu_and_bridges),
         OF(nas, test_nas_disks_in_md_and_lvm_are_used),
@@ -1062,6 +1128,7 @@ int main(void) {
         OWN(test_a_device_that_does_not_answer),
         OWN(test_memory_that_the_firmware_keeps),
         OWN(test_what_vfio_pci_does_not_take),
+        OWN(test_an_old_kernel_binds_no_device_alone),
         OWN(test_a_disk_behind_vmd),
         OWN(test_a_domain_that_qemu_does_not_take),
         OWN(test_the_group_of_a_vmd_controller),

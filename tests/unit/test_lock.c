@@ -224,17 +224,42 @@ static void a_turn_that_cannot_be_had(void **state) {
     assert_int_equal(lock, -1);
 }
 
+/* Of any number of engines, each in its own process; whoever asks disturbs none. */
+static void an_engine_is_at_work(void **state) {
+    (void)state;
+    int until[2], status;
+    char byte = 'x';
+    assert_false(lock_run_is_held(state_path, FRIGATE));
+    assert_int_equal(access(state_path, F_OK), -1); /* to ask makes nothing */
+    int first = lock_run(state_path, FRIGATE), second = lock_run(state_path, FRIGATE);
+    assert_true(first >= 0 && second >= 0);
+    assert_true(lock_run_is_held(state_path, "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0"));
+    assert_false(lock_run_is_held(state_path, "00000000-1d52-d8f3-2516-782e98ab3fa0"));
+    lock_release(first);
+    assert_true(lock_run_is_held(state_path, FRIGATE));
+    lock_release(second);
+    assert_false(lock_run_is_held(state_path, FRIGATE));
+    assert_int_equal(pipe(until), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(600);
+        _exit(lock_run(state_path, FRIGATE) >= 0 && read(until[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    while (!lock_run_is_held(state_path, FRIGATE))
+        usleep(1000);
+    assert_int_equal(kill(child, SIGKILL), 0); /* the kernel releases it */
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_false(lock_run_is_held(state_path, FRIGATE));
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_vm_waits),
-        TEST(another_vm_does_not_wait),
-        TEST(a_killed_engine_leaves_no_lock),
-        TEST(the_file_is_for_root_alone),
-        TEST(what_cannot_be_made_is_said),
-        TEST(whether_a_vm_is_taken),
-        TEST(one_works_and_one_waits),
+        TEST(an_engine_is_at_work),       TEST(the_same_vm_waits),
+        TEST(another_vm_does_not_wait),   TEST(a_killed_engine_leaves_no_lock),
+        TEST(the_file_is_for_root_alone), TEST(what_cannot_be_made_is_said),
+        TEST(whether_a_vm_is_taken),      TEST(one_works_and_one_waits),
         TEST(a_turn_that_cannot_be_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "engine/state/log_read.h"
 #include "engine/state/log_write.h"
 #include "lexer/memory.h"
+#include "tests/unit/range.h"
 #include "tests/unit/sample.h"
 
 #include <errno.h>
@@ -196,13 +197,13 @@ static void times_for_people(void **state) {
 
 static void no_log(void **state) {
     (void)state;
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, NULL);
     assert_false(log_read_found(reader));
     assert_int_equal(log_read_error(reader), 0);
     assert_string_equal(log_read_path(reader), path);
     log_read_close(reader);
-    reader = log_read_open("/nonexistent/state", true);
+    reader = log_read_open("/nonexistent/state", LOG_WRITE_NAME, true);
     expect(reader, NULL);
     assert_int_equal(log_read_error(reader), 0);
     log_read_close(reader);
@@ -213,7 +214,7 @@ static void the_older_file_first(void **state) {
     put(rotated, "w", "1\n2\n", 4);
     append("3\n");
     append("\n4");
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, "1");
     expect(reader, "2");
     expect(reader, "3");
@@ -228,7 +229,7 @@ static void the_older_file_first(void **state) {
 static void the_older_file_alone(void **state) {
     (void)state;
     put(rotated, "w", "1\n2", 3);
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, "1");
     expect(reader, "2");
     expect(reader, NULL);
@@ -238,7 +239,7 @@ static void the_older_file_alone(void **state) {
 static void any_bytes(void **state) {
     (void)state;
     put(path, "w", "a\0b\n\n\xff\n", 7);
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     const char *line;
     size_t size;
     assert_true(log_read_next(reader, &line, &size));
@@ -263,7 +264,7 @@ static void long_lines(void **state) {
             put(path, "a", text, lengths[i]);
             append("\nend\n");
         }
-        struct log_reader *reader = log_read_open(directory, follow);
+        struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, follow);
         for (size_t i = 0; i < COUNT; i++) {
             const char *line;
             size_t size, most = lengths[i] < LOG_LINE_LIMIT ? lengths[i] : LOG_LINE_LIMIT;
@@ -280,19 +281,19 @@ static void long_lines(void **state) {
 static void what_is_no_file(void **state) {
     (void)state;
     assert_int_equal(mkdir(path, 0700), 0);
-    struct log_reader *reader = log_read_open(directory, false);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, NULL);
     assert_int_equal(log_read_error(reader), EINVAL);
     log_read_close(reader);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(symlink("/etc/passwd", path), 0);
-    reader = log_read_open(directory, false);
+    reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, NULL);
     assert_int_equal(log_read_error(reader), ELOOP);
     log_read_close(reader);
     remove(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    reader = log_read_open(directory, false);
+    reader = log_read_open(directory, LOG_WRITE_NAME, false);
     expect(reader, NULL);
     assert_int_equal(log_read_error(reader), EINVAL);
     log_read_close(reader);
@@ -302,7 +303,7 @@ static void an_older_one_that_is_no_file(void **state) {
     (void)state;
     assert_int_equal(mkdir(rotated, 0700), 0);
     append("1\n");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "1");
     expect(reader, NULL);
     append("2\n");
@@ -315,7 +316,7 @@ static void an_older_one_that_is_no_file(void **state) {
 
 static void what_is_appended(void **state) {
     (void)state;
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, NULL);
     append("1\n");
     expect(reader, "1");
@@ -333,7 +334,7 @@ static void what_is_appended(void **state) {
 static void a_part_that_is_taken_out_again(void **state) {
     (void)state;
     append("1\npart");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "1");
     expect(reader, NULL);
     assert_int_equal(truncate(path, 2), 0);
@@ -346,7 +347,7 @@ static void a_part_that_is_taken_out_again(void **state) {
 static void a_log_that_is_emptied(void **state) {
     (void)state;
     append("1\n2\n");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "1");
     expect(reader, "2");
     expect(reader, NULL);
@@ -360,7 +361,7 @@ static void one_rotation(void **state) {
     (void)state;
     put(rotated, "w", "0\n", 2);
     append("1\n");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "0");
     expect(reader, "1");
     expect(reader, NULL);
@@ -383,7 +384,7 @@ static void one_rotation(void **state) {
 static void two_rotations_between_looks(void **state) {
     (void)state;
     append("1\n");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "1");
     for (int i = 0; i < 3; i++) {
         append("2\n");
@@ -406,7 +407,7 @@ static void a_log_that_is_removed(void **state) {
     (void)state;
     put(rotated, "w", "0\n", 2);
     append("1\n");
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     expect(reader, "0");
     expect(reader, "1");
     expect(reader, NULL);
@@ -439,7 +440,7 @@ static void nothing_lost_and_nothing_twice(void **state) {
     enum { WRITERS = 2, COUNT = 300 };
     pid_t writers[WRITERS];
     int next[WRITERS] = {0}, rest = WRITERS * COUNT;
-    struct log_reader *reader = log_read_open(directory, true);
+    struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
     for (int i = 0; i < WRITERS; i++)
         if (!(writers[i] = fork())) {
             write_many(i, COUNT);
@@ -457,7 +458,7 @@ static void nothing_lost_and_nothing_twice(void **state) {
         }
         assert_true(log_read_parse(&entry, line, size));
         int writer = entry.vm[0] - '0';
-        assert_in_range(writer, 0, WRITERS - 1);
+        assert_int_in_range(writer, 0, WRITERS - 1);
         assert_int_equal(strtol(entry.vm + 2, NULL, 10), next[writer]);
         next[writer]++;
         rest--;

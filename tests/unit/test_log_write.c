@@ -1,4 +1,5 @@
 #include "engine/state/log_write.h"
+#include "tests/unit/range.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -53,7 +54,7 @@ void __syslog_chk(int priority, int flag, const char *format, ...) { // NOLINT
 
 /* ---- a directory a test ---- */
 
-static char directory[64], path[128], rotated[128];
+static char directory[64], path[128], rotated[128], events[128], rotated_events[128];
 
 static int make_directory(void **state) {
     (void)state;
@@ -62,6 +63,8 @@ static int make_directory(void **state) {
         return -1;
     snprintf(path, sizeof path, "%s/state/virt-rules.log", directory);
     snprintf(rotated, sizeof rotated, "%s/state/virt-rules.log.1", directory);
+    snprintf(events, sizeof events, "%s/state/virt-rules.events", directory);
+    snprintf(rotated_events, sizeof rotated_events, "%s/state/virt-rules.events.1", directory);
     logged[0] = '\0';
     logged_count = 0;
     return 0;
@@ -280,7 +283,7 @@ static void cuts_long_texts(void **state) {
     log_write_entry(journal, &entry);
     log_write_close(journal);
     text = contents(path);
-    assert_in_range(strlen(text), 16 * 1024, 17 * 1024);
+    assert_int_in_range(strlen(text), 16 * 1024, 17 * 1024);
     assert_non_null(strstr(text, "mmm...\",\"uuid\":null}\n"));
     free(text);
     free(message);
@@ -508,7 +511,7 @@ static void check_lines(const char *file, bool seen[WRITERS * LINES_EACH]) {
         assert_non_null(object);
         number =
             strtol(json_object_get_string(json_object_object_get(object, "message")), NULL, 10);
-        assert_in_range(number, 0, WRITERS * LINES_EACH - 1);
+        assert_int_in_range(number, 0, WRITERS * LINES_EACH - 1);
         assert_false(seen[number]);
         seen[number] = true;
         json_object_put(object);
@@ -600,6 +603,105 @@ static void follows_a_rotation(void **state) {
     free(text);
 }
 
+/* ---- events */
+
+static const struct log_event started = {.time = "2026-11-29T23:14:07.123+01:00",
+                                         .vm = "Frigate NVR",
+                                         .name = "frigate",
+                                         .uuid = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0",
+                                         .id = 7,
+                                         .event = "started"};
+
+static void keeps_events_beside_the_log(void **state) {
+    struct log_writer *journal = open_here();
+    struct log_event matched = started;
+    char *text;
+
+    (void)state;
+    matched.result = LOG_EVENT_MATCHED;
+    matched.rules = 2;
+    log_write_event(journal, &started);
+    log_write_event(journal, &matched);
+    log_write_close(journal);
+    text = contents(events);
+    assert_string_equal(
+        text, "{\"time\":\"2026-11-29T23:14:07.123+01:00\",\"vm\":\"Frigate NVR\",\"event\":"
+              "\"started\",\"action\":null,\"device\":null,\"rule\":null,\"result\":\"unmatched\","
+              "\"message\":\"no rule matched\",\"uuid\":\"4dea22b3-1d52-d8f3-2516-782e98ab3fa0\","
+              "\"name\":\"frigate\",\"id\":7,\"rules\":0}\n"
+              "{\"time\":\"2026-11-29T23:14:07.123+01:00\",\"vm\":\"Frigate NVR\",\"event\":"
+              "\"started\",\"action\":null,\"device\":null,\"rule\":null,\"result\":\"matched\","
+              "\"message\":\"2 rules matched\",\"uuid\":\"4dea22b3-1d52-d8f3-2516-782e98ab3fa0\","
+              "\"name\":\"frigate\",\"id\":7,\"rules\":2}\n");
+    free(text);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(logged_count, 0);
+}
+
+/* A writer that was killed at its write left the first of these. */
+static void ends_a_torn_event(void **state) {
+    struct log_writer *journal = open_here();
+    FILE *out = fopen(events, "we");
+    char *text;
+
+    (void)state;
+    assert_non_null(out);
+    fputs("{\"time\":\"20", out);
+    fclose(out);
+    log_write_event(journal, &started);
+    log_write_close(journal);
+    text = contents(events);
+    assert_int_equal(count_lines(text), 2);
+    free(text);
+}
+
+enum { EVENT_LINES = 3000, EVENT_SIZE = 1 << 18 };
+
+/* Many writers, none of which locks, and a rotation in between: each line is whole. */
+static void keeps_whole_lines_of_many_writers(void **state) {
+    enum { PROCESSES = 20, EACH = EVENT_LINES / PROCESSES };
+    struct stat status;
+    char *texts[2];
+
+    (void)state;
+    for (int i = 0; i < PROCESSES; i++)
+        if (fork() == 0) {
+            struct log_writer *journal = open_here();
+            for (int j = 0; j < EACH; j++)
+                log_write_event(journal, &started);
+            log_write_close(journal);
+            _exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    texts[0] = contents(rotated_events);
+    texts[1] = contents(events);
+    assert_int_equal(stat(rotated_events, &status), 0);
+    assert_true(status.st_size >= EVENT_SIZE - 512);
+    assert_true(status.st_size <= EVENT_SIZE + 512 * PROCESSES);
+    for (int i = 0; i < 2; i++) {
+        char *rest = texts[i];
+        for (char *line; (line = strsep(&rest, "\n")) && rest;) {
+            struct json_object *object = json_tokener_parse(line);
+            /* Who sees a line while it is written ends it, as one that is torn. */
+            assert_true(object || !*line);
+            json_object_put(object);
+        }
+        free(texts[i]);
+    }
+}
+
+static void says_once_that_an_event_is_not_kept(void **state) {
+    struct log_writer *journal = open_here();
+
+    (void)state;
+    assert_int_equal(mkdir(events, 0700), 0);
+    log_write_event(journal, &started);
+    log_write_event(journal, &started);
+    log_write_close(journal);
+    assert_int_equal(logged_count, 1);
+}
+
 static size_t count_descriptors(void) {
     DIR *listing = opendir("/proc/self/fd");
     size_t count = 0;
@@ -616,6 +718,8 @@ static void leaks_no_descriptor(void **state) {
     struct log_writer *journal = open_here();
 
     (void)state;
+    for (int i = 0; i < 10; i++)
+        log_write_event(journal, &started);
     for (int i = 0; i < 10; i++)
         log_write_entry(journal, &attached);
     log_write_close(journal);
@@ -656,6 +760,10 @@ int main(void) {
         JOURNAL_TEST(loses_no_line_of_many_writers),
         JOURNAL_TEST(waits_for_no_writer_that_hangs),
         JOURNAL_TEST(follows_a_rotation),
+        JOURNAL_TEST(keeps_events_beside_the_log),
+        JOURNAL_TEST(ends_a_torn_event),
+        JOURNAL_TEST(keeps_whole_lines_of_many_writers),
+        JOURNAL_TEST(says_once_that_an_event_is_not_kept),
         JOURNAL_TEST(leaks_no_descriptor),
         cmocka_unit_test(knows_its_directory),
     };

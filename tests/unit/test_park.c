@@ -339,7 +339,7 @@ static void a_libvirt_that_does_not_answer_is_asked_once(void **state) {
     assert_true(is_parked());
 }
 
-static void stop(struct double_virt *self, void *context) {
+static void stop_the_vm(struct double_virt *self, void *context) {
     (void)context;
     double_virt_stop(self, FRIGATE);
 }
@@ -348,7 +348,7 @@ static void the_vm_stops_meanwhile(void **state) {
     (void)state;
     attach(BOTH);
     double_virt_deaf(hypervisor, FRIGATE, true);
-    double_virt_before(hypervisor, DOUBLE_WAIT, 2, stop, NULL);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 2, stop_the_vm, NULL);
     assert_false(park(BOTH));
     assert_string_equal(results(), "failed - -\n");
     assert_message(0, "the VM has stopped, so it is not parked any more");
@@ -360,7 +360,7 @@ static void the_vm_stops_meanwhile(void **state) {
 static void the_vm_stops_before_it_is_asked(void **state) {
     (void)state;
     attach(BOTH);
-    double_virt_before(hypervisor, DOUBLE_DETACH, 1, stop, NULL);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, stop_the_vm, NULL);
     assert_false(park(BOTH));
     assert_string_equal(results(), "failed - -\n");
     assert_message(0, "the VM has stopped, so it is not parked any more");

@@ -10,7 +10,7 @@ static void parse(const char *text) {
     front_parse(&front, text);
     source = &front.sources[0];
     if (front.diagnostics.count) {
-        diagnostic_print(&front.diagnostics, stderr, false);
+        diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
         fail_msg("refused: %s", text);
     }
 }
@@ -195,6 +195,90 @@ static void test_run(void **state) {
     assert_null(word->next);
 }
 
+static void test_host(void **state) {
+    (void)state;
+    parse("on host boot {\n  bind x, 10de:* to vfio\n  bind y to driver \"scsi\" optional\n"
+          "  create 4 vf of 8086:1572 class 02 within 5s\n  run \"/x\" host boot\n}\n");
+    const struct rule *rule = front.syntax.rules;
+    assert_null(rule->vms);
+    assert_null(rule->next);
+    covers(rule->span, "on host boot");
+    assert_int_equal(rule->events->event, EVENT_BOOT);
+    const struct action *action = rule->actions;
+    assert_int_equal(action->verb, VERB_BIND);
+    assert_string_equal(action->driver, "vfio-pci");
+    assert_string_equal(action->targets->device->text, "x");
+    assert_int_equal(action->targets->next->device->kind, CRITERION_ID);
+    covers(action->span, "bind x, 10de:* to vfio");
+    action = action->next;
+    assert_string_equal(action->driver, "scsi");
+    assert_int_equal(action->options->kind, OPTION_OPTIONAL);
+    action = action->next;
+    assert_int_equal(action->verb, VERB_CREATE);
+    assert_int_equal(action->count, 4);
+    assert_int_equal(action->targets->device->next->kind, CRITERION_CLASS);
+    assert_null(action->targets->next);
+    assert_int_equal(action->options->milliseconds, 5000);
+    action = action->next;
+    assert_int_equal(action->verb, VERB_RUN);
+    assert_word(action->command->next->next, WORD_PLAIN, "boot", "boot");
+    assert_null(action->next);
+}
+
+static void test_before_the_start(void **state) {
+    (void)state;
+    parse("on vm a prepare {\n  require any 2 x, y with group as vfio within 20s\n  require z\n"
+          "  run \"/x\" wait 5 wait 20s or stop\n  run \"/x\" wait \\\n 2s # x\n"
+          "  run \"/x\" wait 3s }\n");
+    const struct action *action = front.syntax.rules->actions;
+    assert_int_equal(action->verb, VERB_REQUIRE);
+    assert_int_equal(action->backend, BACKEND_VFIO);
+    assert_true(action->with_group);
+    assert_int_equal(action->targets->count, 2);
+    assert_non_null(action->targets->next);
+    assert_int_equal(action->options->kind, OPTION_WITHIN);
+    action = action->next;
+    assert_int_equal(action->backend, BACKEND_NONE);
+    action = action->next;
+    assert_word(action->command->next, WORD_PLAIN, "wait", "wait");
+    assert_word(action->command->next->next, WORD_PLAIN, "5", "5");
+    assert_null(action->command->next->next->next);
+    assert_int_equal(action->options->kind, OPTION_WAIT);
+    assert_int_equal(action->options->milliseconds, 20000);
+    covers(action->options->span, "wait 20s");
+    assert_int_equal(action->options->next->kind, OPTION_OR_STOP);
+    covers(action->options->next->span, "or stop");
+    assert_null(action->options->next->next);
+    action = action->next;
+    assert_int_equal(action->options->milliseconds, 2000);
+    assert_null(action->options->next);
+    action = action->next;
+    assert_int_equal(action->options->milliseconds, 3000);
+    assert_null(action->next);
+}
+
+static void test_defined(void **state) {
+    (void)state;
+    parse("on vm a defined, started attach x as vfio ports 31 boot order 2 boot display awake "
+          "reset method bus\n");
+    const struct action_option *option = front.syntax.rules->actions->options;
+    assert_int_equal(front.syntax.rules->events->event, EVENT_DEFINED);
+    assert_int_equal(option->kind, OPTION_PORTS);
+    assert_int_equal(option->number, 31);
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_BOOT_ORDER);
+    assert_int_equal(option->number, 2);
+    covers(option->span, "boot order 2");
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_BOOT_DISPLAY);
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_AWAKE);
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_RESET_METHOD);
+    assert_string_equal(option->text, "bus");
+    assert_null(option->next);
+}
+
 static void test_block(void **state) {
     (void)state;
     parse("on vm a started {\n\n  attach x as vfio # one\n\tdetach y, z\n  run \"/x\" }\n"
@@ -293,7 +377,7 @@ static void assert_hint(const char *rules, const char *name, const char *hint) {
     if (front.diagnostics.count != 1 ||
         strcmp(diagnostic_name(&front.diagnostics.list[0]), name) != 0 ||
         !front.diagnostics.list[0].hint || !strstr(front.diagnostics.list[0].hint, hint)) {
-        diagnostic_print(&front.diagnostics, stderr, false);
+        diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
         fail_msg("'%s' does not give one %s with the hint '%s'", rules, name, hint);
     }
     front_finish(&front);
@@ -354,6 +438,19 @@ static const char *const late_roles[][2] = {
     {"readonly", "on vm z started attach 1a6e:089a as disk readonly\n"},
     {"grab", "on vm z started attach 1a6e:089a as input grab\n"},
     {"freed", "on vm z freed attach 1a6e:089a as usb\n"},
+    {"host", "on host boot run \"/x\"\n"},
+    {"boot", "on host boot run \"/x\"\n"},
+    {"bind", "on host boot bind 10de:1b80 to vfio\n"},
+    {"create", "on host boot create 4 vf of 8086:1572\n"},
+    {"require", "on vm z prepare require 10de:1b80\n"},
+    {"wait", "on vm z prepare run \"/x\" wait 20s\n"},
+    {"stop", "on vm z prepare run \"/x\" wait 20s or stop\n"},
+    {"defined", "on vm z defined attach 10de:1b80 as vfio\n"},
+    {"ports", "on vm z defined attach 10de:1b80 as vfio ports 2\n"},
+    {"order", "on vm z defined attach 10de:1b80 as vfio boot order 1\n"},
+    {"display", "on vm z started attach 10de:1b80 as vfio boot display\n"},
+    {"awake", "on vm z started attach 10de:1b80 as vfio awake\n"},
+    {"method", "on vm z started attach 10de:1b80 as vfio reset method flr\n"},
 };
 
 static size_t count_late(void) {
@@ -389,13 +486,14 @@ static void test_late_keywords_as_names(void **state) {
         front_check(&front, rules);
         for (size_t j = 0; j < front.diagnostics.count; j++)
             if (front.diagnostics.list[j].severity == SEVERITY_ERROR) {
-                diagnostic_print(&front.diagnostics, stderr, false);
+                diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
                 fail_msg("%s", rules);
             }
         assert_string_equal(front.syntax.definitions->name, word);
         assert_named(front.syntax.definitions->next->device, word);
         const struct rule *role = front.syntax.rules, *rule = role->next;
-        assert_string_equal(role->vms->text, "z");
+        if (role->vms)
+            assert_string_equal(role->vms->text, "z");
         assert_string_equal(rule->vms->text, word);
         assert_string_equal(rule->vms->next->next->text, word);
         assert_int_equal(rule->vms->next->next->next->field, FIELD_NAME);
@@ -639,7 +737,7 @@ static void test_names_beside_late_keywords(void **state) {
         front_check(&front, rules);
         for (size_t j = 0; j < front.diagnostics.count; j++)
             if (front.diagnostics.list[j].severity == SEVERITY_ERROR) {
-                diagnostic_print(&front.diagnostics, stderr, false);
+                diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
                 fail_msg("%s", rules);
             }
         const struct criterion *one = front.syntax.definitions->next->device;
@@ -763,7 +861,7 @@ static void test_hints(void **state) {
         {"on vm a strated run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm a Started run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm a awake run \"/x\"", "unknown-event", "the events are prepare, start"},
-        {"on vm a boot run \"/x\"", "unknown-event", "did you mean 'started'?"},
+        {"on vm a boot run \"/x\"", "wrong-event", "the event of a VM that boots is 'started'"},
         {"on vm a shutdown run \"/x\"", "unknown-event", "did you mean 'stopped'?"},
         {"on vm a startd run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm Name a started run \"/x\"", "unknown-event", "did you mean 'name'?"},
@@ -913,6 +1011,8 @@ static void test_hints(void **state) {
         {"on vm a started attach 1ac1:089a wiht group as vfio", "syntax", "did you mean 'with'?"},
         {"on vm a started attach 1ac1:089a as vfio with group", "syntax", "before 'as'"},
         {"on vm a started attach 1ac1:089a optional as vfio", "syntax", "follows 'as vfio'"},
+        {"on vm a started attach 1ac1:089a with group boot display as vfio", "syntax",
+         "'boot display' and 'boot order' follow 'as vfio'"},
         {"on vm a started attach 1ac1:089a as vfio optinal", "syntax", "did you mean 'optional'?"},
         {"on vm a started attach 1ac1:089a as vfio optional, rom off", "syntax", "with spaces"},
         {"on vm a started attach 1ac1:089a as vfio 5s", "syntax", "did you mean 'within 5s'?"},
@@ -971,11 +1071,12 @@ static void test_expected(void **state) {
     (void)state;
     static const char *const rows[][2] = {
         {"x", "expected 'on', 'device' or 'never', found 'x'"},
-        {"on x", "expected 'vm', found 'x'"},
+        {"on x", "expected 'vm' or 'host', found 'x'"},
         {"on vm ,", "expected a VM, found ','"},
         {"on vm a ,,", "expected a VM, found ','"},
         {"on vm a", "expected an event or ',', found end of line"},
-        {"on vm a started x", "expected 'attach', 'detach', 'run', ',' or '{', found 'x'"},
+        {"on vm a started x",
+         "expected 'attach', 'detach', 'run', 'require', ',' or '{', found 'x'"},
         {"on vm a started attach ,", "expected a device, found ','"},
         {"on vm a started attach x,", "expected a device, found end of line"},
         {"on vm a started attach x or ,", "expected a device, found ','"},
@@ -983,12 +1084,13 @@ static void test_expected(void **state) {
         {"on vm a started attach x with x", "expected 'group', found 'x'"},
         {"on vm a started attach x as \"vfio\"", "expected 'vfio', 'net', 'mdev', 'disk', 'input', "
                                                  "'usb', 'scsi' or 'serial', found \"vfio\""},
-        {"on vm a started attach x as vfio x", "expected 'optional', 'unmanaged', 'within', "
-                                               "'after', 'rom', 'take', 'then' or end of line, "
-                                               "found 'x'"},
+        {"on vm a started attach x as vfio x",
+         "expected 'optional', 'unmanaged', 'within', "
+         "'after', 'rom', 'take', 'then', 'reset', 'ports', 'awake', 'boot' or end of line, "
+         "found 'x'"},
         {"on vm a started attach x as disk x",
-         "expected 'optional', 'within', 'after', 'bus', 'readonly', 'take', 'then' or end of "
-         "line, found 'x'"},
+         "expected 'optional', 'within', 'after', 'bus', 'readonly', 'take', 'then', 'awake', "
+         "'boot' or end of line, found 'x'"},
         {"on vm a started attach x as vfio within", "expected a duration (5s), found end of line"},
         {"on vm a started attach x as vfio after rom", "expected a duration (5s), found 'rom'"},
         {"on vm a started attach at as", "expected an address (0000:03:00.0), found 'as'"},
@@ -1000,7 +1102,8 @@ static void test_expected(void **state) {
         {"on vm a started attach x as vfio then",
          "expected 'reset' or 'reboot', found end of line"},
         {"on vm a started run x", "expected a quoted word, found 'x'"},
-        {"on vm a started { x }", "expected 'attach', 'detach', 'run' or '}', found 'x'"},
+        {"on vm a started { x }",
+         "expected 'attach', 'detach', 'run', 'require' or '}', found 'x'"},
         {"on vm a started { run \"/x\" } x", "expected end of line, found 'x'"},
         {"device 7", "expected a name, found '7'"},
         {"device x 7", "expected 'is', found '7'"},
@@ -1015,7 +1118,7 @@ static void test_expected(void **state) {
         front_parse(&front, rows[i][0]);
         if (front.diagnostics.count != 1 ||
             strcmp(front.diagnostics.list[0].message, rows[i][1]) != 0) {
-            diagnostic_print(&front.diagnostics, stderr, false);
+            diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
             fail_msg("'%s' does not say: %s", rows[i][0], rows[i][1]);
         }
         front_finish(&front);
@@ -1180,7 +1283,7 @@ static void test_excluding_criteria(void **state) {
             snprintf(text, sizeof text, "%s%s", definitions, statement);
             front_check(&front, text);
             if (front.diagnostics.count != 1) {
-                diagnostic_print(&front.diagnostics, stderr, false);
+                diagnostic_print(&front.diagnostics, stderr, (struct terminal){0});
                 fail_msg("not one mistake: %s", statement);
             }
             assert_string_equal(diagnostic_name(&front.diagnostics.list[0]), "impossible-device");
@@ -1334,6 +1437,9 @@ int main(void) {
         cmocka_unit_test_teardown(test_targets, finish),
         cmocka_unit_test_teardown(test_options, finish),
         cmocka_unit_test_teardown(test_run, finish),
+        cmocka_unit_test_teardown(test_host, finish),
+        cmocka_unit_test_teardown(test_before_the_start, finish),
+        cmocka_unit_test_teardown(test_defined, finish),
         cmocka_unit_test_teardown(test_block, finish),
         cmocka_unit_test_teardown(test_guards, finish),
         cmocka_unit_test_teardown(test_a_statement_over_lines, finish),

@@ -240,6 +240,65 @@ static void usb_goes_by_its_number_now(void **state) {
     assert_string_equal(plan_of("attach serial \"A\" as usb"), "attach 1-1.4\n");
 }
 
+/* --- what a start requires */
+
+static const char *required(const char *action) {
+    char *text = memory_printf("on vm frigate prepare require %s\n", action);
+    const char *result = planned_at(EVENT_PREPARE, text);
+    free(text);
+    return result;
+}
+
+static void what_is_required_is_free(void **state) {
+    (void)state;
+    assert_string_equal(required("at 03:00.0"), "require 0000:03:00.0\n");
+    assert_int_equal(plan.entries[0].element_count, 0);
+    assert_string_equal(required("ffff:*"), "refused absent ffff:*\n");
+    assert_says(0, "the host has no device ffff:*", "plug it in");
+    assert_string_equal(required("at 07:00.0"), "refused in-use-by-host 0000:07:00.0\n");
+    assert_string_equal(required("at 01:00.0"), "refused group 0000:01:00.0\n");
+    assert_string_equal(required("at 01:00.0 with group"),
+                        "require 0000:01:00.0\nrequire 0000:01:00.1\n");
+    assert_string_equal(required("1ac1:089a"), "refused ambiguous 1ac1:089a\n");
+    assert_string_equal(required("any 2 1ac1:089a"),
+                        "require 0000:03:00.0\nrequire 0000:04:00.0\n");
+    other_vm(0, "lin", HAS_PCI("3"));
+    assert_string_equal(required("at 03:00.0"), "refused held 0000:03:00.0\n");
+    assert_says(0, "VM 'lin' has it", "stop that VM");
+    assert_string_equal(required("any 3 1ac1:089a"), "refused too-few 1ac1:089a\n");
+    assert_string_equal(planned_at(EVENT_PREPARE, "on vm frigate prepare require at 04:00.0\n"
+                                                  "never attach 1ac1:089a to vm frigate\n"),
+                        "refused never 0000:04:00.0\n");
+    vm("", HAS_PCI("4")); /* it needs no free port for what it has */
+    assert_string_equal(required("at 04:00.0"), "require 0000:04:00.0\n");
+    assert_string_equal(required("at 05:00.0"), "refused no-port 0000:05:00.0\n");
+}
+
+/* Each device is judged as the devices of its bus are. */
+static void what_is_required_of_several_buses(void **state) {
+    (void)state;
+    devices[CORAL2].id.device = devices[CORAL3].id.device = 0x1111;
+    assert_string_equal(required("any 2 *:089a"), "require 0000:03:00.0\nrequire 1-1.4\n");
+    assert_ptr_equal(plan.entries[1].target, plan.entries[1].action->targets);
+    assert_string_equal(required("any 3 *:089a"),
+                        "require 0000:03:00.0\nrequire 1-1.4\nrequire 1-1.5\n");
+    assert_string_equal(required("all *:089a"),
+                        "require 0000:03:00.0\nrequire 1-1.4\nrequire 1-1.5\n");
+    assert_string_equal(required("any 4 *:089a"),
+                        "require 0000:03:00.0\nrequire 1-1.4\nrequire 1-1.5\n"
+                        "refused too-few *:089a\n");
+    assert_says(3, "3 of the 4 wanted are free", "plug it in");
+    devices[CORAL].use = SAMPLE_TEXT("mounts / from it");
+    assert_string_equal(required("any 2 *:089a"), "require 1-1.4\nrequire 1-1.5\n");
+    assert_string_equal(required("any 3 *:089a"),
+                        "require 1-1.4\nrequire 1-1.5\nrefused too-few *:089a\n");
+    assert_says(2, "2 of the 3 wanted are free; 0000:03:00.0: the host mounts / from it",
+                "plug it in");
+    assert_string_equal(required("all *:089a"),
+                        "refused in-use-by-host 0000:03:00.0\nrequire 1-1.4\nrequire 1-1.5\n");
+    assert_string_equal(required("any 2 *:089a as vfio"), "refused in-use-by-host *:089a\n");
+}
+
 /* --- refusals */
 
 static void absent(void **state) {
@@ -610,7 +669,9 @@ static void a_group_on_host_drivers(void **state) {
     assert_has(plan.entries[0].message, "snd_hda_intel");
     devices[SOUND].use = SAMPLE_TEXT("plays on it");
     plan_of("attach 10de:2484 as vfio");
-    assert_says(0, "IOMMU group 1", "the host plays on it: the two are functions of one device");
+    assert_says(0, "IOMMU group 1",
+                "the host plays on it: 0000:01:00.0 and 0000:01:00.1 are functions of one card, so "
+                "they go together");
     devices[SOUND].driver = NULL;
     devices[SOUND].use = NULL;
     assert_string_equal(plan_of("attach 10de:2484 as vfio"), "attach 0000:01:00.0\n");
@@ -1298,7 +1359,7 @@ static void programs_that_are_refused(void **state) {
                         "refused unsafe-program /opt/x\nrefused unsafe-program /opt/y\n"
                         "run /none/y\n");
     assert_non_null(strstr(plan.entries[0].message, "mode 0777"));
-    assert_string_equal(plan.entries[0].hint, "chmod go-w /opt/x");
+    assert_string_equal(plan.entries[0].hint, "sudo chown root /opt/x; sudo chmod go-w /opt/x");
     assert_string_equal(plan.entries[1].message, "'/opt/y' does not exist");
     assert_int_equal(chmod(file, 0755), 0);
     assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release run \"/opt/x\"\n"),
@@ -1509,6 +1570,8 @@ int main(void) {
         TEST(nothing_but_hubs),
         TEST(used_by_the_host),
         TEST(the_last_keyboard_of_the_console_stays),
+        TEST(what_is_required_is_free),
+        TEST(what_is_required_of_several_buses),
         TEST(held_by_another_vm),
         TEST(held_by_the_word_of_libvirt),
         TEST(no_iommu),

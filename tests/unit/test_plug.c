@@ -589,6 +589,39 @@ static void a_node_is_waited_for(void **state) {
     assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
 }
 
+/* Programs that udev runs look at each new device. */
+static void open_node(void) {
+    shell("mkdir -p %s/proc/42/fd && echo ata_id >%s/proc/42/comm && "
+          "ln -s /dev/bus/usb/001/005 %s/proc/42/fd/3",
+          host_root, host_root, host_root);
+}
+
+static void close_node(void) {
+    shell("rm -r %s/proc/42", host_root);
+}
+
+static void a_program_that_looks_at_it_is_waited_for(void **state) {
+    (void)state;
+    open_node();
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    hours.at = hours.now + 700;
+    hours.then = close_node;
+    assert_true(came(CORAL, 10));
+    assert_true(hours.now >= 5700 && hours.now < 6100);
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_null(strstr(log_text(), "ata_id"));
+}
+
+static void one_that_keeps_it_open_is_not(void **state) {
+    (void)state;
+    open_node();
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    assert_false(came(CORAL, 10));
+    assert_true(hours.now >= 15000 && hours.now < 20100);
+    assert_string_equal(changes(), "");
+    assert_logged("the host uses it in ata_id (process 42: /dev/bus/usb/001/005)");
+}
+
 /* It waits before it takes its turn: otherwise its event could be merged with that of another, who
  * would find the device that goes. */
 static void pull_coral(void) {
@@ -728,6 +761,8 @@ int main(void) {
         TEST(a_late_udev_is_waited_for),
         TEST(a_udev_that_never_comes),
         TEST(a_node_is_waited_for),
+        TEST(a_program_that_looks_at_it_is_waited_for),
+        TEST(one_that_keeps_it_open_is_not),
         TEST(a_device_that_goes_is_waited_for),
         TEST(the_first_rule_wins),
         TEST(a_vm_that_is_busy_comes_last),

@@ -1,6 +1,7 @@
 /* What left its host driver for a VM, and how the host gets it back: what is noted and for how
  * long, and what libvirt has left on vfio's driver. The test is the kernel. */
 #include "tests/unit/execute_world.h"
+#include "tests/unit/range.h"
 
 #include "engine/state/vm_state.h"
 
@@ -9,7 +10,7 @@
 #define STAYS "failed - " FIRST " 1ac1:089a\n"
 
 static bool driver_comes, clings;
-static char reclaimed[128];
+static char reclaimed[128], bound_to[128];
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
 static int no_release(const struct host *host, const struct device *device,
@@ -42,8 +43,25 @@ static int test_reclaim(const struct host *host, const struct device *device,
     return 0;
 }
 
+static int test_bind(const struct host *host, const struct device *device, const char *driver,
+                     struct failure *failure) {
+    (void)host, (void)failure;
+    snprintf(bound_to + strlen(bound_to), sizeof bound_to - strlen(bound_to), "%s %s ",
+             device->address, driver);
+    set_driver(device->address, driver);
+    return 0;
+}
+
+static bool test_has_driver(const struct host_source *source, const char *driver) {
+    (void)source, (void)driver;
+    return true;
+}
+
 static int begin(void **state) {
     set_up(state);
+    host_source.bind = test_bind;
+    host_source.has_driver = test_has_driver;
+    *bound_to = '\0';
     host_source.unbind = no_release;
     host_source.probe = test_give_back;
     host_source.rebind = test_reclaim;
@@ -254,7 +272,7 @@ static void what_is_left_on_vfio_goes_back(void **state) {
     assert_message(
         0, "bound to its host driver apex again: libvirt had left it on vfio-pci, and no VM");
     assert_false(vm_state_exists(state_path(""), FRIGATE));
-    assert_in_range(hours.now - 5000, 9000, 10500); /* libvirt had its time */
+    assert_int_in_range(hours.now - 5000, 9000, 10500); /* libvirt had its time */
 }
 
 static void without_a_host_driver_it_gets_none(void **state) {
@@ -290,7 +308,7 @@ static void libvirt_gives_it_back_late(void **state) {
     assert_true(run_at(EVENT_RELEASE, ""));
     assert_string_equal(reclaimed, "");
     assert_string_equal(results(), "");
-    assert_in_range(hours.now - 5000, 2000, 2500);
+    assert_int_in_range(hours.now - 5000, 2000, 2500);
     assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
 
@@ -403,6 +421,66 @@ static void a_vm_that_runs_again_is_left_alone(void **state) {
     assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
 
+/* --- what a rule of the host's boot binds */
+
+#define AT_HOME(DRIVER) RULE "on host boot bind at " FIRST " to " DRIVER "\n"
+#define HOME "bound - " FIRST " 1ac1:089a\n"
+
+static void what_boot_binds_to_vfio_stays_there(void **state) {
+    (void)state;
+    leave("apex");
+    assert_true(run_at(EVENT_RELEASE, AT_HOME("vfio")));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(bound_to, "");
+    assert_string_equal(results(), "");
+    assert_string_equal(hours.slept, "");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+/* libvirt gave it to the driver that the kernel chose. */
+static void what_boot_binds_goes_back_to_its_driver(void **state) {
+    (void)state;
+    note_for(FRIGATE, "apex");
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(run_at(EVENT_RELEASE, AT_HOME("driver pci-stub")));
+    assert_string_equal(bound_to, FIRST " pci-stub ");
+    assert_string_equal(results(), HOME);
+    assert_message(0, "bound to pci-stub again, as a rule of the host's boot says");
+}
+
+static void a_device_without_driver_goes_back_to_it(void **state) {
+    (void)state;
+    note_for(FRIGATE, "apex");
+    double_virt_stop(hypervisor, FRIGATE);
+    set_driver(FIRST, "");
+    assert_true(run_at(EVENT_RELEASE, AT_HOME("vfio")));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+    assert_string_equal(results(), HOME);
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+static void after_a_detach_too(void **state) {
+    static const char rules[] = "on host boot bind at " FIRST " to driver pci-stub\n"
+                                "on vm frigate started detach at " FIRST "\n";
+    (void)state;
+    give(FRIGATE, FIRST);
+    note_for(FRIGATE, "pci-stub");
+    assert_true(run_at(EVENT_STARTED, rules));
+    assert_string_equal(bound_to, FIRST " pci-stub ");
+}
+
+/* It is judged as the rule is. */
+static void unless_a_rule_forbids_it(void **state) {
+    (void)state;
+    note_for(FRIGATE, "apex");
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(run_at(EVENT_RELEASE, AT_HOME("vfio") "never attach at " FIRST "\n"));
+    assert_string_equal(bound_to, "");
+    assert_string_equal(driver_of(FIRST), "apex");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, begin, end)
 
 int main(void) {
@@ -431,6 +509,11 @@ int main(void) {
         TEST(vfio_that_clings),
         TEST(what_left_the_host_is_forgotten),
         TEST(a_vm_that_runs_again_is_left_alone),
+        TEST(what_boot_binds_to_vfio_stays_there),
+        TEST(what_boot_binds_goes_back_to_its_driver),
+        TEST(a_device_without_driver_goes_back_to_it),
+        TEST(after_a_detach_too),
+        TEST(unless_a_rule_forbids_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

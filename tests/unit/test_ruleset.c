@@ -9,12 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 static char directory[64];
 static struct ruleset ruleset;
+
+/* In place of the system call: no FAT can be mounted here. */
+static long file_system;
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the names are those of libc
+int statfs(const char *path, struct statfs *status) {
+    *status = (struct statfs){.f_type = (__typeof__(status->f_type))file_system};
+    return access(path, F_OK);
+}
 
 static const char *path_of(const char *name) {
     static char path[160];
@@ -210,6 +219,30 @@ static void a_file_that_others_may_write(void **state) {
     }
 }
 
+static void hint_on(long type, const char *hint) {
+    file_system = type;
+    load();
+    assert_int_equal(ruleset.diagnostics.count, 1);
+    if (!strstr(ruleset.diagnostics.list[0].hint, hint))
+        fail_msg("'%s' does not say '%s'", ruleset.diagnostics.list[0].hint, hint);
+    file_system = 0;
+    ruleset_finish(&ruleset);
+    ruleset_init(&ruleset);
+}
+
+static void what_helps_where_chmod_does_not(void **state) {
+    (void)state;
+    static const long fat = 0x4d44, exfat = 0x2011bab0, smb = (int)0xfe534d42, ext4 = 0xef53;
+    for (int whole = 0; whole < 2; whole++) {
+        write_file("x.rules", RULE);
+        assert_int_equal(chmod(whole ? directory : path_of("x.rules"), 0777), 0);
+        hint_on(ext4, "chmod go-w");
+        hint_on(fat, "mount it with uid=0,umask=077");
+        hint_on(exfat, "mount it with uid=0,umask=077");
+        hint_on(smb, "mount it with uid=0,file_mode=0600,dir_mode=0700");
+    }
+}
+
 static void a_file_of_somebody_else(void **state) {
     (void)state;
     if (geteuid() != 0)
@@ -304,6 +337,7 @@ int main(void) {
         TEST(what_is_no_file),
         TEST(a_huge_file),
         TEST(a_file_that_others_may_write),
+        TEST(what_helps_where_chmod_does_not),
         TEST(a_file_of_somebody_else),
         TEST(a_directory_that_others_may_write),
         TEST(a_directory_of_somebody_else),

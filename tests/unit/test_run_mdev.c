@@ -261,9 +261,84 @@ static void one_that_is_there_is_used(void **state) {
     assert_true(is_noted(uuid));
 }
 
+/* --- awake */
+
+#define POWER "sys/bus/pci/devices/" FIRST "/power/control"
+#define D3COLD "sys/bus/pci/devices/" FIRST "/d3cold_allowed"
+#define AWAKE "on vm frigate started attach at 03:00.0 as mdev \"apex-1\" awake\n"
+
+static void assert_setting(const char *path, const char *value) {
+    char text[32] = "", *whole = memory_printf("%s/%s", host_root, path);
+    FILE *in = fopen(whole, "re");
+    assert_non_null(in);
+    assert_non_null(fgets(text, sizeof text, in));
+    fclose(in);
+    free(whole);
+    text[strcspn(text, "\n")] = '\0';
+    assert_string_equal(text, value);
+}
+
+/* A file of sysfs takes the whole value. */
+static int test_write(const struct host_source *source, const struct setting *setting,
+                      struct failure *failure) {
+    (void)source, (void)failure;
+    in_host("echo %s >%s", setting->value, setting->path);
+    return 0;
+}
+
+static void let_it_sleep(void) {
+    host_source.write_setting = test_write;
+    in_host("mkdir -p sys/bus/pci/devices/%s/power && echo auto >%s", FIRST, POWER);
+    in_host("echo 1 >%s%s", D3COLD, "");
+}
+
+/* The mediated device has no power of its own. */
+static void its_device_stays_awake_while_the_vm_has_it(void **state) {
+    (void)state;
+    let_it_sleep();
+    assert_true(run_at(EVENT_STARTED, AWAKE));
+    assert_setting(POWER, "on");
+    assert_setting(D3COLD, "0");
+    assert_message(0, "created for it; while the VM has it, the host writes 'on' to power/control, "
+                      "'0' to d3cold_allowed of " FIRST);
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(run_at(EVENT_RELEASE, AWAKE));
+    assert_int_equal(removed, 1);
+    assert_setting(POWER, "auto");
+    assert_setting(D3COLD, "1");
+}
+
+static void its_device_stays_awake_while_another_vm_has_one(void **state) {
+    (void)state;
+    let_it_sleep();
+    make(OTHERS, FIRST, "apex-1");
+    double_virt_give(hypervisor, WINDOWS,
+                     "<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address "
+                     "uuid='" OTHERS "'/></source></hostdev>");
+    assert_true(run_at(EVENT_STARTED, AWAKE));
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(run_at(EVENT_RELEASE, AWAKE));
+    assert_int_equal(removed, 1);
+    assert_setting(POWER, "on");
+    double_virt_stop(hypervisor, WINDOWS);
+    assert_true(run_at(EVENT_RELEASE, AWAKE));
+    assert_setting(POWER, "auto");
+}
+
+static void without_awake_nothing_is_written(void **state) {
+    (void)state;
+    let_it_sleep();
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_setting(POWER, "auto");
+    assert_setting(D3COLD, "1");
+}
+
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
     const struct CMUnitTest tests[] = {
+        TEST(its_device_stays_awake_while_the_vm_has_it),
+        TEST(its_device_stays_awake_while_another_vm_has_one),
+        TEST(without_awake_nothing_is_written),
         TEST(it_is_created_attached_and_removed),
         TEST(two_of_one_device),
         TEST(an_attach_that_fails_leaves_nothing),

@@ -1,5 +1,6 @@
 /* A VM whose memory is on its way: what its engine waits for, and what it does then. */
 #include "tests/unit/execute_world.h"
+#include "tests/unit/range.h"
 
 #include "engine/state/lock.h"
 
@@ -42,7 +43,7 @@ static void attaches_when_the_vm_runs_here(void **state) {
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), WAITING ATTACHED(FIRST));
     assert_message(0, "waiting until it runs here");
-    assert_in_range(hours.now - 5000, 7 * 3600000, 7 * 3600000 + 60000);
+    assert_int_in_range(hours.now - 5000, 7 * 3600000, 7 * 3600000 + 60000);
     assert_false(called("reset"));
 }
 
@@ -66,7 +67,7 @@ static void is_looked_at_where_events_are_missing(void **state) {
     double_virt_fail(hypervisor, DOUBLE_WATCH, 0, VIRT_UNREACHABLE, "gone");
     after(60000, runs_here);
     assert_true(run_of("attach at 03:00.0 as vfio"));
-    assert_in_range(hours.now - 5000, 60000, 60000 + 60000 / 8);
+    assert_int_in_range(hours.now - 5000, 60000, 60000 + 60000 / 8);
     assert_true(strlen(hours.slept) < 40 * strlen("1000 "));
     assert_string_equal(results(), WAITING ATTACHED(FIRST));
 }
@@ -86,7 +87,7 @@ static void the_time_of_options_counts_from_there(void **state) {
     set_present(FIRST, false);
     after(600000, runs_here);
     assert_false(run_of("attach at 03:00.0 as vfio after 10s within 20s"));
-    assert_in_range(hours.now - 5000, 630000, 690000);
+    assert_int_in_range(hours.now - 5000, 630000, 690000);
     assert_non_null(strstr(results(), "absent attach"));
 }
 
@@ -144,7 +145,7 @@ static void a_day_is_the_limit(void **state) {
     assert_string_equal(results(), WAITING "failed - -\n");
     assert_message(1, "still being migrated");
     assert_message(1, "virt-rules apply");
-    assert_in_range(hours.now - 5001, 86400000, 86400000);
+    assert_int_in_range(hours.now - 5001, 86400000, 86400000);
     assert_false(called("attach"));
 }
 
@@ -159,7 +160,7 @@ static void others_wait_for_a_minute(void **state) {
         settled = i == 0;
         assert_false(
             run_at(names[i], "on vm frigate started, plugged attach at 03:00.0 as vfio\n"));
-        assert_in_range(hours.now - start, 60000, 60000);
+        assert_int_in_range(hours.now - start, 60000, 60000);
     }
     assert_string_equal(results(), WAITING "failed - -\n" WAITING "failed - -\n");
 }

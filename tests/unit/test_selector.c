@@ -61,9 +61,11 @@ static void equal_serials_do_not(void **state) {
 static void a_serial_that_its_maker_left_unset(void **state) {
     (void)state;
     static const char *const unset[] = {
-        "0",        "0000",      "ffffffff",         "000001", "1",
-        "12345678", "123456789", "0123456789ABCDEF", "Serial", "N/A",
-        "none",     "abcdef",    "1234567890",       "7A?3",   "Default string"};
+        "0",          "0000",     "ffffffff",       "000001",
+        "1",          "12345678", "123456789",      "0123456789ABCDEF",
+        "Serial",     "N/A",      "none",           "abcdef",
+        "1234567890", "7A?3",     "Default string", "7A*",
+        "7A[3]F",     " 7A3F",    "7A  3F"};
     static const char *const good[] = {"0002", "00212E7B", "10", "1235", "SERIAL1", "DE01", "55D"};
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
         NAMES("10c4:ea60 port 1-1", STICK("1-1", unset[i]), STICK("1-2", "7A40"));
@@ -93,6 +95,35 @@ static void both_ids_of_a_device_that_changes_its_own(void **state) {
     NAMES("1a6e:089a port 1-1 or 18d1:9302 port 1-1", before, other, after);
     NAMES("1a6e:089a port 1-2 or 18d1:9302 port 1-2", after, before);
     NAMES("1a6e:089a port 1-3 or 18d1:9302 port 1-3", third, after);
+}
+
+static void adds(const struct device *devices, size_t count, const char *expected) {
+    struct host host = {.devices = (struct device *)(uintptr_t)devices, .count = count};
+    struct selector selector;
+    selector_init(&selector, &host);
+    char *text = selector_addition(&selector, &devices[0]);
+    assert_string_equal(text, expected);
+    free(text);
+    selector_finish(&selector);
+}
+
+/* What a hint adds to a rule that selects several. */
+static void what_to_add(void **state) {
+    (void)state;
+    const struct device sticks[] = {STICK("1-1", "7A3F"), STICK("1-2", "7A40")},
+                        equal[] = {STICK("1-1", "7A3F"), STICK("1-2", "7A3F")},
+                        corals[] = {{SAMPLE_USB("1-1", 0x18d1, 0x9302, 1, 2),
+                                     .serial = SAMPLE_TEXT("7A40")},
+                                    {SAMPLE_USB("1-2", 0x18d1, 0x9302, 1, 3)}},
+                        cards[] = {{SAMPLE_PCI("0000:01:00.0", 0x8086, 0x1521, 0x020000)},
+                                   {SAMPLE_PCI("0000:01:00.1", 0x8086, 0x1521, 0x020000)}},
+                        disks[] = {{.bus = BUS_SCSI, .address = SAMPLE_TEXT("2:0:0:0")},
+                                   {.bus = BUS_SCSI, .address = SAMPLE_TEXT("2:0:0:1")}};
+    adds(sticks, 2, "serial \"7A3F\"");
+    adds(equal, 2, "port 1-1");
+    adds(corals, 2, "port 1-1");
+    adds(cards, 2, "at 0000:01:00.0");
+    adds(disks, 2, "scsi \"2:0:0:0\"");
 }
 
 /* On a whole host each device has words that mean it alone. */
@@ -132,6 +163,7 @@ int main(void) {
         cmocka_unit_test(a_serial_that_its_maker_left_unset),
         cmocka_unit_test(the_address_of_a_card),
         cmocka_unit_test(both_ids_of_a_device_that_changes_its_own),
+        cmocka_unit_test(what_to_add),
         cmocka_unit_test(every_device_of_the_sample_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

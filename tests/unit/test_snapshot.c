@@ -368,6 +368,12 @@ static void expect_same(const struct device *a, const struct device *b) {
     expect_text("reset methods", a->address, a->reset_methods, b->reset_methods);
     expect_text("power state", a->address, a->power_state, b->power_state);
     expect_text("use", a->address, a->use, b->use);
+    expect_text("hint", a->address, a->use_hint, b->use_hint);
+    assert_int_equal(a->is_display, b->is_display);
+    assert_int_equal(a->display_settings.count, b->display_settings.count);
+    for (size_t i = 0; i < a->display_settings.count; i++)
+        expect_text("setting", a->address, a->display_settings.list[i].path,
+                    b->display_settings.list[i].path);
     expect_text("VM's use", a->address, a->vm_use, b->vm_use);
     expect_text("obstacle", a->address, a->obstacle_text, b->obstacle_text);
     assert_int_equal(a->obstacle, b->obstacle);
@@ -380,6 +386,14 @@ static void expect_same(const struct device *a, const struct device *b) {
     assert_int_equal(a->iommu_group, b->iommu_group);
     assert_int_equal(a->numa_node, b->numa_node);
     assert_int_equal(a->is_bridge, b->is_bridge);
+    assert_int_equal(a->has_bars, b->has_bars);
+    assert_int_equal(a->bar_count, b->bar_count);
+    for (size_t i = 0; i < a->bar_count; i++) {
+        assert_int_equal(a->bars[i].number, b->bars[i].number);
+        assert_int_equal(a->bars[i].size, b->bars[i].size);
+        assert_int_equal(a->bars[i].is_64bit, b->bars[i].is_64bit);
+        assert_int_equal(a->bars[i].is_prefetchable, b->bars[i].is_prefetchable);
+    }
     assert_int_equal(a->boot_vga, b->boot_vga);
     assert_int_equal(a->bus_number, b->bus_number);
     assert_int_equal(a->device_number, b->device_number);
@@ -415,8 +429,9 @@ static void clean(void) {
 
 static void a_record_says_the_same(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",      "server",   "desktop", "usb", "usb-after",
-                                        "dual-tpu", "no-iommu", "dock",    "rack"};
+    static const char *const hosts[] = {"nas",       "server",   "desktop",   "usb",
+                                        "usb-after", "dual-tpu", "no-iommu",  "dock",
+                                        "rack",      "gpus",     "single-gpu"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *root = memory_printf("tests/hosts/%s", hosts[i]);
         record_to(root, to);
@@ -652,6 +667,21 @@ static void make_other_uses(void) {
     pci_of("0000:18:00.0", "0x020000\n", "igb"); /* down, so that it has no address */
     entry("net", "0000:18:00.0", "eth6");
     file(PCI "0000:18:00.0/net/eth6/operstate", "down\n");
+    pci_of("0000:19:00.0", "0x030000\n", "x");
+    file("sys/devices/platform/efi-framebuffer.0/x", "");
+    link_to("sys/devices/platform/efi-framebuffer.0/driver",
+            "/sys/bus/platform/drivers/efi-framebuffer");
+    link_to("sys/bus/platform/devices/efi-framebuffer.0",
+            "/sys/devices/platform/efi-framebuffer.0");
+    entry("drm", "0000:19:00.0", "card2");
+    file("proc/72/comm", "gnome-shell\n");
+    link_to("proc/72/fd/9", "/dev/dri/card2");
+    file("proc/72/cgroup", "0::/user.slice/user-1000.slice/session-2.scope/5ec1e7\n");
+    link_to("etc/systemd/system/display-manager.service", "/usr/lib/systemd/system/gdm.service");
+    file("proc/iomem", "5ec1e7000-5ec1e7fff : PCI Bus 0000:00\n"
+                       "  5ec1e7000-5ec1e7fff : 0000:19:00.0\n"
+                       "    5ec1e7000-5ec1e7fff : BOOTFB\n"
+                       "5ec1e7000-5ec1e7fff : 5ec1e7\n");
     /* What a reader might want one day, and the table would have to hide. */
     file(PCI "0000:18:00.0/net/eth6/address", "5e:c1:e7:ff:ff:fe\n");
     file(PCI "0000:04:00.0/block/sdb/wwid", "naa.5ec1e7\n");
@@ -675,6 +705,11 @@ static void other_uses_are_recorded(void **state) {
             fail_msg("%s: %s, %s, %s", device->address, device->use, device->vm_use,
                      device->obstacle_text);
     }
+    const struct device *display = host_find(&host, BUS_PCI, "0000:19:00.0");
+    assert_string_equal(display->use_hint, "stop what has it open: 'systemctl stop gdm.service'");
+    assert_int_equal(display->display_settings.count, 1);
+    assert_string_equal(display->display_settings.list[0].path,
+                        "sys/bus/platform/devices/efi-framebuffer.0");
     host_finish(&host);
     struct device *of_swap = NULL;
     sample_host(&host, from);
@@ -779,8 +814,8 @@ static void expect_what_is_read(void) {
 
 static void what_is_read_is_recorded(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",      "server",   "desktop", "usb", "usb-after",
-                                        "dual-tpu", "no-iommu", "dock",    "rack"};
+    static const char *const hosts[] = {"nas",      "server",   "desktop", "usb",  "usb-after",
+                                        "dual-tpu", "no-iommu", "dock",    "rack", "single-gpu"};
     static void (*const make[])(void) = {make_host, make_many_uses, make_other_uses};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *copy = memory_printf("cp -a tests/hosts/%s %s.new && rm -rf %s && mv %s.new %s",

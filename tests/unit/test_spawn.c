@@ -2,6 +2,7 @@
 #include "engine/system/spawn.h"
 
 #include "lexer/memory.h"
+#include "tests/unit/range.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -10,20 +11,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static char *output;
+static char *output, *last;
 static struct failure failure;
 
 static int run_for(int limit_ms, const char *program, const char *one, const char *two) {
     const char *arguments[] = {program, one, two, NULL};
     const char *environment[] = {"PATH=/usr/bin:/bin", "GREETING=hello", NULL};
     free(output);
+    free(last);
     *failure.message = 0;
-    return spawn(arguments, environment, limit_ms, &output, &failure);
+    return spawn(arguments, environment, limit_ms, &output, &last, &failure);
 }
 
 static int shell(const char *script) {
@@ -33,7 +36,8 @@ static int shell(const char *script) {
 static int finish(void **state) {
     (void)state;
     free(output);
-    output = NULL;
+    free(last);
+    output = last = NULL;
     return 0;
 }
 
@@ -43,6 +47,53 @@ static void success(void **state) {
     assert_string_equal(output, "out\nerr\n");
     assert_int_equal(run_for(20000, "/bin/true", NULL, NULL), 0);
     assert_string_equal(output, "");
+}
+
+static void last_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *script, *last;
+    } cases[] = {
+        {"true", ""},
+        {"echo one; echo two >&2", "two"},
+        {"printf 'one\\ntwo\\r\\n \\n\\n'", "two"},
+        {"printf '\\n\\n'", ""},
+        {"printf one", "one"},
+        {"yes | head -c 1000000; echo; echo the end", "the end"},
+        {"head -c 900 /dev/zero; echo x", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(shell(cases[i].script), 0);
+        if (cases[i].last)
+            assert_string_equal(last, cases[i].last);
+    }
+    assert_int_equal(shell("yes \303\244 | head -c 30000 | tr -d '\\n'"), 0);
+    assert_int_in_range(strlen(last), SPAWN_LAST_LIMIT - 2, SPAWN_LAST_LIMIT);
+    assert_memory_equal(last, "\303\244", 2);
+}
+
+/* A process that it left in another session prints for ever. */
+static void output_that_never_ends(void **state) {
+    (void)state;
+    assert_int_equal(shell("p=$(mktemp -u); mkfifo $p; setsid sh -c \"echo \\$\\$; : >$p; exec "
+                           "yes\" & : <$p; rm $p"),
+                     0);
+    long pid = strtol(output, NULL, 10);
+    assert_true(pid > 1);
+    assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+}
+
+static void no_process(void **state) {
+    (void)state;
+    struct rlimit limit, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = limit;
+    few.rlim_cur = 4;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int status = shell("exit 3");
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_int_equal(status, SPAWN_NO_PROCESS);
+    assert_non_null(strstr(failure.message, "could not be run: Too many open files"));
 }
 
 static void status_and_signal(void **state) {
@@ -187,6 +238,9 @@ static void signals_are_as_at_the_start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(success),
+        cmocka_unit_test(last_line),
+        cmocka_unit_test(output_that_never_ends),
+        cmocka_unit_test(no_process),
         cmocka_unit_test(status_and_signal),
         cmocka_unit_test(cannot_be_run),
         cmocka_unit_test(no_first_line),

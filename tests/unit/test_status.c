@@ -13,6 +13,7 @@
     "<address bus='1' device='" NUMBER "'/></source></hostdev>"
 #define VM(ID, NAME, DEVICES)                                                                      \
     "<domain type='kvm'" ID "><name>" NAME "</name><devices>" DEVICES "</devices></domain>"
+#define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 #define RUNS " id='1'"
 #define TPU "attach 1ac1:089a as vfio"
 
@@ -83,6 +84,33 @@ static void note_parked(const char *vm) {
     vm_state_finish(&vm_state);
 }
 
+static bool is_dismissed;
+
+/* The first device, from the VM that was started as number 1. */
+static void note_dismissed(const char *vm) {
+    struct vm_state vm_state;
+    struct failure failure;
+    const struct vm_start start = {.id = 1, .seen = 1};
+    assert_true(vm_state_open(&vm_state, directory, vm, &start));
+    vm_state_dismiss(&vm_state, devices[0].address, devices[0].id);
+    assert_int_equal(vm_state_save(&vm_state, directory, vm, &failure), 0);
+    vm_state_finish(&vm_state);
+}
+
+/* What the log has of the VM, which is off. */
+static void log_start(const char *result, const char *event) {
+    char *path = memory_printf("%s/virt-rules.log", directory);
+    FILE *out = fopen(path, "ae");
+    assert_non_null(out);
+    fprintf(out,
+            "{\"time\":\"2026-11-22T10:18:07.214+01:00\",\"vm\":\"frigate\",\"event\":\"%s\","
+            "\"rule\":\"t.rules:1\",\"device\":\"0000:03:00.0 1ac1:089a\",\"result\":\"%s\","
+            "\"message\":\"in use; free it\",\"hint\":\"free it\",\"uuid\":\"" UUID "\"}\n",
+            event, result);
+    fclose(out);
+    free(path);
+}
+
 static void remove_directory(void) {
     char command[DIRECTORY_SIZE + 16];
     snprintf(command, sizeof command, "rm -rf %s", directory);
@@ -101,7 +129,9 @@ static void make(const char *rule_text, const char *vm, const char *const *xml,
         note_result(&log[i], i);
     if (is_parked)
         note_parked("frigate");
-    is_parked = false;
+    if (is_dismissed)
+        note_dismissed("frigate");
+    is_parked = is_dismissed = false;
     status_init(&status, &(struct status_request){.program = &rules.program,
                                                   .host = &host,
                                                   .domains = domains,
@@ -430,6 +460,76 @@ static void parked(void **state) {
            0);
 }
 
+/* Not waiting, and no problem: somebody wanted that. */
+static void taken_out_by_hand(void **state) {
+    (void)state;
+    static const struct sample_result log[] = {
+        {"frigate", "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED},
+        {"frigate", "0000:03:00.0 1ac1:089a", NULL, "the guest released it", RESULT_DETACHED},
+        {0}};
+    static const char rule[] = "on vm frigate started attach 1ac1:089a at 03:00.0 as vfio\n";
+    is_dismissed = true;
+    make(rule, NULL, LIST(VM(RUNS, "frigate", "")), log);
+    assert_string_equal(status.vms[0].rows[0].hint, "'virt-rules apply frigate' gives it back");
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | detached | 10:01 | taken out by hand\n",
+           0);
+    is_dismissed = true; /* and another VM got it */
+    make(rule, "frigate", LIST(VM(RUNS, "frigate", ""), VM(" id='2'", "other", HOSTDEV("03"))),
+         log);
+    assert_non_null(strstr(status.vms[0].rows[0].error, "taken out by hand; now "));
+    assert_int_equal(status.vms[0].rows[0].state, STATE_DETACHED);
+    assert_int_equal(status_problems(&status), 0);
+    finish();
+    make(rule, NULL, LIST(VM(RUNS, "frigate", "")), log); /* it was not on purpose */
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
+}
+
+static void taken_out_by_a_rule(void **state) {
+    (void)state;
+    static const struct sample_result log[] = {
+        {"frigate", "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED},
+        {"frigate", "0000:03:00.0 1ac1:089a", "t.rules:9", "released", RESULT_DETACHED},
+        {0}};
+    is_dismissed = true;
+    make("on vm frigate started attach 1ac1:089a at 03:00.0 as vfio\n", NULL,
+         LIST(VM(RUNS, "frigate", "")), log);
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | detached | 10:01 | taken out by a rule, "
+           "t.rules:9\n",
+           0);
+}
+
+/* Of the last start of a VM that is off. */
+static void a_start_that_was_stopped(void **state) {
+    (void)state;
+    static const char off[] =
+        "<domain><name>frigate</name><uuid>" UUID "</uuid><devices/></domain>";
+    static const char rule[] = "on vm frigate started " TPU "\n";
+    for (int i = 0; i < 3; i++) {
+        snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+        assert_non_null(mkdtemp(directory));
+        log_start(i == 2 ? "refused" : "stopped", "prepare");
+        if (i == 1)
+            log_start("attached", "started");
+        sample_rules_init(&rules, rule);
+        sample_domain(&domains[0], off);
+        domain_count = 1;
+        status_init(&status, &(struct status_request){.program = &rules.program,
+                                                      .host = &host,
+                                                      .domains = domains,
+                                                      .domain_count = domain_count,
+                                                      .state = directory});
+        const struct status_stop *stop = &status.vms[0].stop;
+        if (i) {
+            assert_null(stop->message);
+        } else {
+            assert_string_equal(stop->message, "in use");
+            assert_string_equal(stop->hint, "free it");
+            assert_string_equal(stop->rule, "t.rules:1");
+        }
+        finish();
+    }
+}
+
 /* Started again, the VM is not parked. */
 static void parked_before(void **state) {
     (void)state;
@@ -446,10 +546,14 @@ static void vms_in_order_and_by_any_name(void **state) {
     static const char titled[] =
         "<domain id='3'><name>x</name><title>Alpha</title>"
         "<uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid><devices/></domain>";
-    make(rule, NULL, LIST(VM(RUNS, "b", ""), titled, VM(" id='2'", "a", "")), NULL);
-    expect("Alpha | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n"
-           "a | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n"
-           "b | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n",
+    make(rule, NULL, LIST(VM(RUNS, "B", ""), titled, VM(" id='2'", "a", "")), NULL);
+    expect("a | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n"
+           "Alpha | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n"
+           "B | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n",
+           0);
+    make(rule, NULL, LIST(VM(RUNS, "vm10", ""), VM(" id='2'", "VM2", "")), NULL);
+    expect("VM2 | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n"
+           "vm10 | 0000:05:00.0 8086:1521 | t.rules:1 | waiting | - | -\n",
            0);
     static const char *const names[] = {"x", "Alpha", "4DEA22B31D52D8F32516782E98AB3FA0"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -467,6 +571,9 @@ int main(void) {
         cmocka_unit_test(attached_and_wanted_by_no_rule),
         cmocka_unit_test(waiting),
         cmocka_unit_test(waiting_after_a_detach),
+        cmocka_unit_test(taken_out_by_hand),
+        cmocka_unit_test(taken_out_by_a_rule),
+        cmocka_unit_test(a_start_that_was_stopped),
         cmocka_unit_test(waiting_because_it_came_late),
         cmocka_unit_test(lost),
         cmocka_unit_test(failed),

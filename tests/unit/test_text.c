@@ -150,11 +150,19 @@ static void starts_and_ends(void **state) {
     assert_false(text_ends_with("vfio-pci2", "vfio-pci"));
 }
 
+static void base_names(void **state) {
+    (void)state;
+    assert_string_equal(text_base_name("/etc/rules.d/50-a.rules"), "50-a.rules");
+    assert_string_equal(text_base_name("50-a.rules"), "50-a.rules");
+    assert_string_equal(text_base_name("rules.d/"), "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_characters), cmocka_unit_test(test_print),
         cmocka_unit_test(test_escape),     cmocka_unit_test(test_json),
         cmocka_unit_test(test_print_json), cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(base_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -458,12 +458,27 @@ static void test_what_the_qemu_of_a_vm_has_open(void **state) {
     assert_null(pci(tree, "0000:03:00.0")->use);
 }
 
+/* udev itself always ends with it. What it has started is named, because it may be a daemon. */
 static void test_udev_looks_for_a_moment(void **state) {
     struct tree_of_test *tree = *state;
     put_desktop(tree);
     put_process(tree, "70", "(udev-worker)");
     put_open(tree, "70", "5", "sda");
-    assert_use(tree, "0000:00:01.0", NULL);
+    put_process(tree, "71", "ata_id");
+    put_open(tree, "71", "3", "sda");
+    put(tree, "proc/71/stat", "71 (ata_id) D 70 1 1 0 -1 4194304 0 0\n");
+    assert_use(tree, "0000:00:01.0", "uses it in ata_id (process 71: /dev/sda)");
+    assert_true(pci(tree, "0000:00:01.0")->is_probed);
+    put(tree, "proc/71/stat", "71 (ata_id) D 72 1 1 0 -1 4194304 0 0\n"); /* is gone */
+    load(tree);
+    assert_false(pci(tree, "0000:00:01.0")->is_probed);
+    put_process(tree, "72", "sh");
+    load(tree);
+    assert_false(pci(tree, "0000:00:01.0")->is_probed);
+    put(tree, "proc/71/stat", "71 (ata_id) D 70 1 1 0 -1 4194304 0 0\n");
+    put_open(tree, "72", "3", "sda"); /* beside it */
+    load(tree);
+    assert_false(pci(tree, "0000:00:01.0")->is_probed);
 }
 
 static void test_many_processes_are_counted(void **state) {
@@ -566,6 +581,208 @@ static void test_the_framebuffer_of_a_card(void **state) {
     put(tree, PCI "0000:04:00.0/boot_vga", "0\n");
     assert_use(tree, "0000:03:00.0", display_text);
     put(tree, "sys/class/vtconsole/vtcon1/bind", "0\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+}
+
+/* --- what is unbound before a VM gets the display */
+
+/* "vtcon1=0 efi-framebuffer.0= " */
+static void assert_settings(struct tree_of_test *tree, const char *address, const char *wanted) {
+    char *found = memory_strdup("");
+    load(tree);
+    const struct setting_list *list = &pci(tree, address)->display_settings;
+    for (size_t i = 0; i < list->count; i++) {
+        char *owner = setting_owner(&list->list[i]);
+        memory_append(&found, "%s=%s ", owner, list->list[i].value);
+        free(owner);
+    }
+    assert_string_equal(found, wanted);
+    free(found);
+}
+
+static void put_console(struct tree_of_test *tree, const char *number, const char *name,
+                        const char *bind) {
+    char path[TEXT_SIZE];
+    put(tree, text(path, "sys/class/vtconsole/vtcon%s/name", number), name);
+    put(tree, text(path, "sys/class/vtconsole/vtcon%s/bind", number), bind);
+}
+
+static void put_platform(struct tree_of_test *tree, const char *name, const char *driver) {
+    char path[TEXT_SIZE], target[TEXT_SIZE];
+    text(path, "sys/devices/platform/%s", name);
+    put_driver(tree, path, driver);
+    put_link(tree, text(path, "sys/bus/platform/devices/%s", name),
+             text(target, "../../../devices/platform/%s", name));
+}
+
+static void test_a_card_with_the_console_gives_it_up(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, GPU "/boot_vga", "1\n");
+    put_console(tree, "0", "(S) dummy device\n", "0\n");
+    put_console(tree, "1", "(M) frame buffer device\n", "1\n");
+    put_entry(tree, "graphics", GPU "/graphics", "fb0");
+    assert_settings(tree, "0000:03:00.0", "vtcon1=0 ");
+    assert_true(pci(tree, "0000:03:00.0")->is_display);
+    assert_null(pci(tree, "0000:03:00.0")->other_use);
+    assert_settings(tree, "0000:00:02.0", "");
+    assert_false(pci(tree, "0000:00:02.0")->is_display);
+    /* A console that is not bound is in nobody's way. */
+    put_console(tree, "1", "(M) frame buffer device\n", "0\n");
+    assert_settings(tree, "0000:03:00.0", "");
+    /* VGA's own cannot be unbound. */
+    remove_file(tree, "sys/class/graphics/fb0");
+    put_console(tree, "0", "(S) VGA+\n", "1\n");
+    assert_settings(tree, "0000:03:00.0", "");
+    assert_true(pci(tree, "0000:03:00.0")->is_display);
+}
+
+/* The console stays on the other card, whichever of the two is the boot display. */
+static void test_a_card_without_the_console_leaves_it(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_pci(tree, "0000:04:00.0", "1002:67df", "030000");
+    put_driver(tree, PCI "0000:04:00.0", "amdgpu");
+    put_console(tree, "1", "(M) frame buffer device\n", "1\n");
+    put_entry(tree, "graphics", GPU "/graphics", "fb0");
+    put_entry(tree, "graphics", PCI "0000:04:00.0/graphics", "fb1");
+    put(tree, GPU "/boot_vga", "1\n");
+    assert_settings(tree, "0000:03:00.0", "vtcon1=0 ");
+    assert_settings(tree, "0000:04:00.0", "");
+    put(tree, GPU "/boot_vga", "0\n");
+    put(tree, PCI "0000:04:00.0/boot_vga", "1\n");
+    assert_settings(tree, "0000:03:00.0", "");
+    assert_settings(tree, "0000:04:00.0", "vtcon1=0 ");
+    /* The boot display without a framebuffer, as a BMC's without a driver: the console is on the
+     * other card's. */
+    remove_file(tree, "sys/class/graphics/fb1");
+    assert_settings(tree, "0000:03:00.0", "vtcon1=0 ");
+    assert_settings(tree, "0000:04:00.0", "");
+    assert_false(pci(tree, "0000:04:00.0")->is_display);
+}
+
+static void test_the_firmwares_framebuffer_is_unbound(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_pci(tree, "0000:04:00.0", "1002:67df", "030000");
+    put(tree, PCI "0000:04:00.0/boot_vga", "1\n");
+    put_console(tree, "1", "(M) frame buffer device\n", "1\n");
+    put_platform(tree, "efi-framebuffer.0", "efi-framebuffer");
+    put_entry(tree, "graphics", "sys/devices/platform/efi-framebuffer.0/graphics", "fb0");
+    /* Without a memory map it is on the boot display. */
+    assert_settings(tree, "0000:04:00.0", "vtcon1=0 efi-framebuffer.0= ");
+    assert_settings(tree, "0000:03:00.0", "");
+    /* It tells whose memory it is in, to anybody. */
+    put(tree, "proc/iomem",
+        "00000000-00000000 : PCI Bus 0000:00\n"
+        "  00000000-00000000 : PCI Bus 0000:04\n"
+        "    00000000-00000000 : 0000:04:00.0\n"
+        "  00000000-00000000 : PCI Bus 0000:03\n"
+        "    00000000-00000000 : 0000:03:00.0\n"
+        "      00000000-00000000 : BOOTFB\n"
+        "        00000000-00000000 : efifb\n"
+        "    00000000-00000000 : 0000:03:00.0\n");
+    assert_settings(tree, "0000:03:00.0", "vtcon1=0 efi-framebuffer.0= ");
+    assert_string_equal(pci(tree, "0000:03:00.0")->use, "shows its console on it (fb0)");
+    assert_settings(tree, "0000:04:00.0", "");
+    /* Who has its files open has the card. */
+    put_process(tree, "3217", "Xorg");
+    put_open(tree, "3217", "13", "fb0");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->other_use,
+                        "uses it in Xorg (process 3217: /dev/fb0)");
+    assert_string_equal(pci(tree, "0000:03:00.0")->other_use_hint,
+                        "stop what has it open: 'kill 3217'");
+    /* One without a driver is in nobody's way. */
+    remove_file(tree, "sys/devices/platform/efi-framebuffer.0/driver");
+    remove_file(tree, "sys/class/graphics/fb0");
+    assert_settings(tree, "0000:03:00.0", "");
+}
+
+/* Since Linux 6.9 it is below the card in sysfs. */
+static void test_a_framebuffer_below_its_card(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, PCI "0000:00:02.0/boot_vga", "1\n");
+    put_driver(tree, GPU "/simple-framebuffer.0", "simple-framebuffer");
+    put_link(tree, "sys/bus/platform/devices/simple-framebuffer.0",
+             "../../../../" GPU "/simple-framebuffer.0");
+    put_console(tree, "1", "(M) frame buffer device\n", "1\n");
+    put_entry(tree, "graphics", GPU "/simple-framebuffer.0/graphics", "fb0");
+    assert_settings(tree, "0000:03:00.0", "vtcon1=0 simple-framebuffer.0= ");
+    assert_settings(tree, "0000:00:02.0", "");
+}
+
+/* --- what ends a program */
+
+static void test_what_started_a_program_ends_it(void **state) {
+    static const struct {
+        const char *cgroup, *file, *hint;
+    } cases[] = {
+        {"0::/system.slice/lightdm.service\n", "dri/card1", "systemctl stop lightdm.service"},
+        {"0::/system.slice/ollama.service/x\n", "dri/renderD128", "systemctl stop ollama.service"},
+        {"0::/user.slice/user-1000.slice/session-2.scope\n", "dri/card1",
+         "systemctl stop gdm3.service"},
+        {"0::/user.slice/user-1000.slice/session-2.scope\n", "dri/renderD128",
+         "loginctl terminate-session 2"},
+        {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", "dri/renderD128",
+         "loginctl terminate-user 1000"},
+        {"0::/system.slice/systemd-logind.service\n", "dri/card1", "systemctl stop gdm3.service"},
+        {"9:devices:/user.slice\n1:name=systemd:/system.slice/sddm.service\n0::/\n", "dri/card1",
+         "systemctl stop sddm.service"},
+        {"0::/init.scope\n", "dri/card1", "kill 3217"},
+        {"0::/\n", "dri/card1", "kill 3217"},
+        {NULL, "dri/card1", "kill 3217"},
+    };
+    struct tree_of_test *tree = *state;
+    char hint[TEXT_SIZE];
+    put_desktop(tree);
+    put_link(tree, "etc/systemd/system/display-manager.service",
+             "/usr/lib/systemd/system/gdm3.service");
+    put_entry(tree, "drm", GPU "/drm", "card1");
+    put_entry(tree, "drm", GPU "/drm", "renderD128");
+    put_process(tree, "3217", "program");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_open(tree, "3217", "13", cases[i].file);
+        if (cases[i].cgroup)
+            put(tree, "proc/3217/cgroup", cases[i].cgroup);
+        else
+            remove_file(tree, "proc/3217/cgroup");
+        load(tree);
+        assert_string_equal(pci(tree, "0000:03:00.0")->use_hint,
+                            text(hint, "stop what has it open: '%s'", cases[i].hint));
+        remove_file(tree, "proc/3217/fd/13");
+    }
+    /* Of one unit once. */
+    put_process(tree, "3218", "other");
+    put_open(tree, "3217", "13", "dri/card1");
+    put_open(tree, "3218", "13", "dri/card1");
+    put(tree, "proc/3217/cgroup", "0::/system.slice/lightdm.service\n");
+    put(tree, "proc/3218/cgroup", "0::/system.slice/lightdm.service\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->use_hint,
+                        "stop what has it open: 'systemctl stop lightdm.service'");
+    remove_file(tree, "etc/systemd/system/display-manager.service");
+    put(tree, "proc/3218/cgroup", "0::/user.slice/user-1000.slice/session-c1.scope\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->use_hint,
+                        "stop what has it open: 'systemctl stop lightdm.service', 'loginctl "
+                        "terminate-session c1'");
+}
+
+/* Files of all of NVIDIA's cards are of the one that the host has. */
+static void test_nvidias_common_files(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    remove_file(tree, GPU "/driver");
+    put_driver(tree, GPU, "nvidia");
+    put_process(tree, "3217", "nvidia-powerd");
+    put_open(tree, "3217", "13", "nvidiactl");
+    put_open(tree, "3217", "14", "nvidia-modeset");
+    assert_use(tree, "0000:03:00.0",
+               "uses it in nvidia-powerd (process 3217: /dev/nvidiactl, /dev/nvidia-modeset)");
+    put_pci(tree, "0000:04:00.0", "10de:2484", "030000");
+    put_driver(tree, PCI "0000:04:00.0", "nvidia");
     assert_use(tree, "0000:03:00.0", NULL);
 }
 
@@ -732,8 +949,7 @@ static void test_hints_how_to_free_a_card_and_a_display(void **state) {
     put_process(tree, "3348", "gnome-shell");
     put_open(tree, "3217", "13", "dri/card1");
     put_open(tree, "3348", "13", "dri/card1");
-    assert_hint(tree, "0000:03:00.0",
-                "stop the program: 'systemctl status 3217' shows what started it");
+    assert_hint(tree, "0000:03:00.0", "stop what has it open: 'kill 3217', 'kill 3348'");
     put(tree, GPU "/boot_vga", "1\n");
     remove_file(tree, "proc/3217/fd/13");
     remove_file(tree, "proc/3348/fd/13");
@@ -742,7 +958,7 @@ static void test_hints_how_to_free_a_card_and_a_display(void **state) {
     put(tree, "sys/class/vtconsole/vtcon2/name", "(S) dummy device\n");
     put(tree, "sys/class/vtconsole/vtcon2/bind", "1\n");
     assert_hint(tree, "0000:03:00.0",
-                "take the console off it: 'echo 0 >/sys/class/vtconsole/vtcon0/bind'");
+                "'boot display' in the rule takes the console off it while the VM runs");
     put(tree, GPU "/sriov_numvfs", "2\n");
     remove_file(tree, GPU "/boot_vga");
     assert_hint(tree, "0000:03:00.0",
@@ -843,6 +1059,12 @@ int main(void) {
         OWN(test_the_boot_display_on_vfio),
         OWN(test_the_framebuffer_of_the_firmware),
         OWN(test_the_framebuffer_of_a_card),
+        OWN(test_a_card_with_the_console_gives_it_up),
+        OWN(test_a_card_without_the_console_leaves_it),
+        OWN(test_the_firmwares_framebuffer_is_unbound),
+        OWN(test_a_framebuffer_below_its_card),
+        OWN(test_what_started_a_program_ends_it),
+        OWN(test_nvidias_common_files),
         OWN(test_the_only_keyboard_holds_its_controller),
         OWN(test_the_last_keyboard_of_the_console),
         OWN(test_a_port_with_the_kernels_console),

@@ -25,7 +25,10 @@ static struct {
     const char *hangs_at, *dies_at; /* a call's name */
     int ends_with;                  /* the signal */
     int count;                      /* of VMs in a list */
-    int calls;                      /* a pipe's end, for their names */
+    int in_job, last_in_job;        /* the numbers of VMs whose XML never comes */
+    int slow;                       /* and of one whose XML takes so long */
+    unsigned slow_us;
+    int calls; /* a pipe's end, for their names */
 } plan;
 
 static int do_call(const char *name) {
@@ -59,13 +62,29 @@ static int far_list(struct virt *virt, struct virt_domain **vms, size_t *count,
     do_call("list");
     *count = (size_t)plan.count;
     *vms = calloc(*count + 1, sizeof **vms);
-    for (size_t i = 0; i < *count; i++) {
+    for (size_t i = 0; i < *count; i++)
         snprintf((*vms)[i].uuid, sizeof(*vms)->uuid, "00000000-0000-4000-8000-%012x",
                  (unsigned)i & 0xffff);
-        if (asprintf(&(*vms)[i].xml, "<domain><name>%zu</name></domain>", i) < 0)
-            return -1;
-    }
     return 0;
+}
+
+/* Every third does not come, and every fifth is gone. */
+static int far_read(struct virt *virt, struct virt_domain *vms, size_t count,
+                    struct virt_error *error) {
+    int number = (int)strtol(strrchr(vms->uuid, '-') + 1, NULL, 16);
+    (void)virt, (void)error;
+    assert_int_equal(count, 1);
+    do_call("read");
+    while (number >= plan.in_job && number <= plan.last_in_job)
+        pause();
+    if (number == plan.slow) {
+        usleep(plan.slow_us);
+        do_call("slow");
+    }
+    if (number % 5 == 4)
+        return 0;
+    return asprintf(number % 3 ? &vms->xml : &vms->why, "<domain><name>%d</name></domain>",
+                    number) < 0;
 }
 
 static int far_attach(struct virt *virt, const char *uuid, int id, const char *xml,
@@ -88,8 +107,27 @@ static int far_restart(struct virt *virt, const char *uuid, int id, struct virt_
     return do_call("restart");
 }
 
+static int far_definition(struct virt *virt, const char *uuid, struct virt_definition *definition,
+                          struct virt_error *error) {
+    (void)virt, (void)error;
+    assert_string_equal(uuid, "00000000-0000-4000-8000-000000000001");
+    *definition = (struct virt_definition){.xml = strdup("<domain/>"), .is_saved = true};
+    return do_call("definition");
+}
+
+static int far_redefine(struct virt *virt, const char *uuid, const char *xml,
+                        struct virt_error *error) {
+    char text[256];
+    (void)virt, (void)error;
+    snprintf(text, sizeof text, "redefine %s %s", uuid, xml ? xml : "-");
+    return do_call(text);
+}
+
+static unsigned long watched; /* in this process */
+
 static int far_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
     (void)virt, (void)uuid, (void)error;
+    watched++;
     return do_call("watch");
 }
 
@@ -105,7 +143,7 @@ static int far_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
 
 static int far_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
     (void)virt, (void)error;
-    *about = (struct virt_about){.version = 9000000, .uri = "qemu:///system"};
+    *about = (struct virt_about){.version = 9000000 + watched, .uri = "qemu:///system"};
     return do_call("about");
 }
 
@@ -129,9 +167,14 @@ static const struct virt_ops far_ops = {
     .domain_xml = far_xml,
     .list = far_list,
     .list_all = far_list,
+    .read = far_read,
     .state = far_state,
     .attach = far_attach,
     .detach = far_detach,
+    .definition = far_definition,
+    .attach_defined = far_redefine,
+    .detach_defined = far_redefine,
+    .mark_defined = far_redefine,
     .reset = far_restart,
     .reboot = far_restart,
     .watch = far_watch,
@@ -166,8 +209,10 @@ static const struct virt_asker_work work = {far_open, far_library};
 
 /* --- the bed */
 
-enum { LISTED = 300 };
+/* Another asker reads the next VM when the first has had no answer for 500 ms of the 8 s. */
+enum { LISTED = 300, LATE_US = 700000 };
 
+#define U "00000000-0000-4000-8000-000000000001"
 static const char UUID[] = "00000000-0000-4000-8000-000000000001";
 
 /* The asker closes every file but its own: so what was called goes through a FIFO that it opens. */
@@ -189,6 +234,7 @@ static const struct virt_asker_work first = {far_open_first, far_library_first};
 static int set_up(void **state) {
     (void)state;
     memset(&plan, 0, sizeof plan);
+    plan.in_job = plan.last_in_job = plan.slow = -1;
     strcpy(calls_path, "/tmp/asker-XXXXXX");
     calls = mkostemp(calls_path, O_CLOEXEC);
     /* Long enough for a busy machine: only what never answers is late. */
@@ -235,6 +281,7 @@ static void every_call_goes_through(void **state) {
     struct virt_event event;
     struct virt_about about;
     enum virt_state vm_state;
+    struct virt_definition definition;
     char *xml;
     (void)state;
     assert_int_equal(virt->ops->domain_xml(virt, "B\xc3\xbcro", &xml, &error), 0);
@@ -248,6 +295,13 @@ static void every_call_goes_through(void **state) {
     assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
     assert_int_equal(virt->ops->reset(virt, UUID, 1, &error), 0);
     assert_int_equal(virt->ops->reboot(virt, UUID, 1, &error), 0);
+    assert_int_equal(virt->ops->definition(virt, UUID, &definition, &error), 0);
+    assert_string_equal(definition.xml, "<domain/>");
+    assert_true(definition.is_saved && !definition.is_running && !definition.is_persistent);
+    virt_definition_finish(&definition);
+    assert_int_equal(virt->ops->attach_defined(virt, UUID, "<a/>", &error), 0);
+    assert_int_equal(virt->ops->detach_defined(virt, UUID, "<b/>", &error), 0);
+    assert_int_equal(virt->ops->mark_defined(virt, UUID, NULL, &error), 0);
     assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
     assert_int_equal(virt->ops->wait(virt, 12, &event, &error), 0);
     assert_int_equal(event.kind, VIRT_EVENT_REMOVED);
@@ -257,27 +311,47 @@ static void every_call_goes_through(void **state) {
     virt_close(virt);
     assert_string_equal(
         called(), "far:///\nxml\nstate\nstate\nattach 00000000-0000-4000-8000-000000000001 -7 "
-                  "<hostdev/>\ndetach\nrestart\nrestart\nwatch\nwait\nabout\n"
+                  "<hostdev/>\ndetach\nrestart\nrestart\ndefinition\nredefine " U
+                  " <a/>\nredefine " U " <b/>\nredefine " U " -\nwatch\nwait\nabout\n"
                   "close\n");
     no_process_is_left();
 }
 
-static void lists_of_any_length(void **state) {
+static struct virt_domain *listed(struct virt *virt) {
     struct virt_error error;
     struct virt_domain *vms;
     size_t count;
+    assert_int_equal(virt->ops->list_all(virt, &vms, &count, &error), 0);
+    assert_int_equal(count, plan.count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(strlen(vms[i].uuid), 36);
+        assert_true(!vms[i].xml && !vms[i].why);
+    }
+    return vms;
+}
+
+/* As far_read() gives it. */
+static void assert_read(const struct virt_domain *vms, int number) {
+    char text[64];
+    snprintf(text, sizeof text, "<domain><name>%d</name></domain>", number);
+    const char *got = number % 3 ? vms[number].xml : vms[number].why;
+    assert_null(number % 3 ? vms[number].why : vms[number].xml);
+    if (number % 5 == 4)
+        assert_null(got);
+    else
+        assert_string_equal(got, text);
+}
+
+static void lists_of_any_length(void **state) {
+    struct virt_error error;
     (void)state;
     for (plan.count = 0; plan.count <= LISTED; plan.count += LISTED) {
         struct virt *virt = connected();
-        assert_int_equal(virt->ops->list_all(virt, &vms, &count, &error), 0);
-        assert_int_equal(count, plan.count);
-        for (size_t i = 0; i < count; i++) {
-            char name[64];
-            snprintf(name, sizeof name, "<domain><name>%zu</name></domain>", i);
-            assert_string_equal(vms[i].xml, name);
-            assert_int_equal(strlen(vms[i].uuid), 36);
-        }
-        virt_list_free(vms, count);
+        struct virt_domain *vms = listed(virt);
+        assert_int_equal(virt->ops->read(virt, vms, (size_t)plan.count, &error), 0);
+        for (int i = 0; i < plan.count; i++)
+            assert_read(vms, i);
+        virt_list_free(vms, (size_t)plan.count);
         virt_close(virt);
     }
 }
@@ -371,6 +445,110 @@ static void a_question_without_an_answer(void **state) {
     no_process_is_left();
 }
 
+static int times_called(const char *name) {
+    int times = 0;
+    char *words = strdup(called()), *rest = words, *word;
+    while ((word = strsep(&rest, "\n")))
+        times += strcmp(word, name) == 0;
+    free(words);
+    return times;
+}
+
+/* From 11.0 to 11.4, libvirt does not give it while the VM has a job. */
+static void vms_whose_xml_does_not_come(void **state) {
+    struct virt_error error;
+    (void)state;
+    plan.count = 12;
+    plan.in_job = 0;
+    plan.last_in_job = 1;
+    struct virt *virt = connected();
+    setenv("VIRT_RULES_ANSWER_MS", "4000", 1);
+    int64_t start = 0, late = 0;
+    for (int round = 0; round < 2; round++) {
+        struct virt_domain *vms = listed(virt);
+        start = clock_now();
+        assert_int_equal(virt->ops->read(virt, vms, 12, &error), 0);
+        for (int i = 0; i < plan.count; i++)
+            if (i > plan.last_in_job)
+                assert_read(vms, i);
+            else
+                assert_string_equal(
+                    vms[i].why, "libvirt does not answer: the VM's XML has not come within 4 s");
+        virt_list_free(vms, 12);
+        late = round == 0 ? clock_now() : late;
+    }
+    /* For a while nobody asks for them again. */
+    assert_true(times_called("read") == 12 + 10 || start > late + 2000);
+    virt_close(virt);
+    no_process_is_left();
+}
+
+/* It comes late, and the asker that waited for it goes on: it watches the VM's events. */
+static void xml_that_comes_late(void **state) {
+    struct virt_error error;
+    struct virt_about about;
+    int rounds = 0;
+    (void)state;
+    plan.count = 4;
+    plan.slow_us = LATE_US;
+    for (plan.slow = 1; plan.slow < 4; plan.slow += 2) {
+        struct virt *virt = connected();
+        setenv("VIRT_RULES_ANSWER_MS", "8000", 1);
+        assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
+        struct virt_domain *vms = listed(virt);
+        assert_int_equal(virt->ops->read(virt, vms, 4, &error), 0);
+        for (int i = 0; i < plan.count; i++)
+            assert_read(vms, i);
+        virt_list_free(vms, 4);
+        assert_int_equal(virt->ops->about(virt, &about, &error), 0);
+        assert_int_equal(about.version, 9000001);
+        assert_int_equal(times_called("far:///"), 2 * ++rounds);
+        virt_close(virt);
+        no_process_is_left();
+    }
+}
+
+/* A daemon that has stopped answers nobody. */
+static void xml_of_a_daemon_that_hangs(void **state) {
+    struct virt_error error;
+    char *xml;
+    (void)state;
+    plan.count = 3;
+    plan.in_job = 1;
+    plan.last_in_job = 2;
+    struct virt *virt = connected();
+    struct virt_domain *vms = listed(virt);
+    setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
+    plan.hangs_at_open = true; /* from the second asker on */
+    assert_int_equal(virt->ops->read(virt, vms, 3, &error), -1);
+    assert_int_equal(error.kind, VIRT_NO_REPLY);
+    assert_string_equal(error.failure.message,
+                        "libvirt does not answer: the connection has not been made within 1 s");
+    no_process_is_left();
+    assert_int_equal(virt->ops->domain_xml(virt, "a", &xml, &error), -1);
+    virt_list_free(vms, 3);
+    virt_close(virt);
+}
+
+/* Each asker that waits holds one of the daemon's threads. */
+static void xml_of_many_vms_that_does_not_come(void **state) {
+    struct virt_error error;
+    (void)state;
+    plan.count = 30;
+    plan.in_job = 1;
+    plan.last_in_job = 20;
+    struct virt *virt = connected();
+    struct virt_domain *vms = listed(virt);
+    setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
+    assert_int_equal(virt->ops->read(virt, vms, 30, &error), -1);
+    assert_int_equal(error.kind, VIRT_NO_REPLY);
+    assert_non_null(strstr(error.failure.message, "libvirt does not answer: "));
+    assert_true(times_called("read") <= 10);
+    no_process_is_left();
+    virt_list_free(vms, 30);
+    virt_close(virt);
+}
+
 static void a_change_without_an_answer(void **state) {
     struct virt_error error;
     (void)state;
@@ -439,6 +617,27 @@ static void an_asker_that_dies(void **state) {
         virt_close(virt);
     }
     no_process_is_left();
+}
+
+/* While it reads the second VM: at once, and when another has read the rest. */
+static void an_asker_that_dies_at_a_vm(void **state) {
+    struct virt_error error;
+    (void)state;
+    plan.count = 4;
+    plan.slow = 1;
+    plan.dies_at = "slow";
+    plan.ends_with = SIGSEGV;
+    setenv("VIRT_RULES_ANSWER_MS", "8000", 1);
+    for (plan.slow_us = 0; plan.slow_us <= LATE_US; plan.slow_us += LATE_US) {
+        struct virt *virt = connected();
+        struct virt_domain *vms = listed(virt);
+        assert_int_equal(virt->ops->read(virt, vms, 4, &error), -1);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
+        assert_string_equal(error.failure.message, "the libvirt library crashed (signal 11)");
+        virt_list_free(vms, 4);
+        virt_close(virt);
+        no_process_is_left();
+    }
 }
 
 /* Its events went with it: they are to be watched again. */
@@ -542,10 +741,15 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_library, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_that_is_never_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_question_without_an_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(vms_whose_xml_does_not_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(xml_that_comes_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(xml_of_a_daemon_that_hangs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(xml_of_many_vms_that_does_not_come, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_change_without_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_change_has_more_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_goodbye_without_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_asker_that_dies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_asker_that_dies_at_a_vm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_after_its_asker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_lasts_as_long_as_was_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_that_fails, set_up, tear_down),

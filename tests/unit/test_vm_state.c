@@ -151,6 +151,72 @@ static void settings_of_functions_are_kept(void **state) {
     assert_false(vm_state_find_vf_in_all(directory, &second, &before));
 }
 
+/* What the host had of a setting stays noted over the VM's end, in the order of the changes. */
+static void settings_of_the_host_are_kept(void **state) {
+    (void)state;
+    static const struct setting was[] = {
+        {SETTING_FRAMEBUFFER, (char *)"sys/bus/platform/devices/efi-framebuffer.0",
+         (char *)"efi-framebuffer"},
+        {SETTING_RESET_METHOD, (char *)"sys/bus/pci/devices/0000:03:00.0/reset_method",
+         (char *)"flr bus"},
+        {SETTING_POWER, (char *)"sys/bus/usb/devices/1-1/power/control", (char *)"auto"},
+    };
+    struct vm_state vm_state = {.id = 7}, read;
+    struct device card = coral("0000:03:00.0"), stick = {.bus = BUS_USB,
+                                                         .address = (char *)"1-1",
+                                                         .id = {0x10c4, 0xea60},
+                                                         .iommu_group = -1};
+    vm_state_note_setting(&vm_state, &card, &was[0], "?");
+    vm_state_note_setting(&vm_state, &card, &was[0], ""); /* the first `before` counts */
+    vm_state_note_setting(&vm_state, &card, &was[1], "bus");
+    vm_state_note_setting(&vm_state, &stick, &was[2], "on");
+    vm_state_end(&vm_state);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_open(&read, directory, UUID, &(struct vm_start){.id = 8, .seen = 50}));
+    assert_int_equal(read.setting_count, 3);
+    static const char *const given[] = {"", "bus", "on"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct vm_state_setting *noted = &read.settings[i];
+        assert_true(vm_state_device_is(&noted->device, i == 2 ? &stick : &card));
+        assert_int_equal(noted->setting.kind, was[i].kind);
+        assert_string_equal(noted->setting.path, was[i].path);
+        assert_string_equal(noted->setting.value, was[i].value);
+        assert_string_equal(noted->given, given[i]);
+    }
+    char *before = vm_state_find_setting_in_others(directory, "another", was[1].path);
+    assert_string_equal(before, "flr bus");
+    free(before);
+    assert_null(vm_state_find_setting_in_others(directory, UUID, was[1].path));
+    vm_state_remove_setting(&read, was[1].path);
+    assert_int_equal(read.setting_count, 2);
+    assert_null(vm_state_find_setting(&read, was[1].path));
+    save(&read);
+    vm_state_finish(&read);
+    assert_null(vm_state_find_setting_in_others(directory, "another", was[1].path));
+}
+
+/* A new start of the VM, whose id is not known yet: an engine of the end before it does not change
+ * its state. */
+static void a_new_start_is_begun(void **state) {
+    (void)state;
+    static const struct setting was = {
+        SETTING_POWER, (char *)"sys/bus/usb/devices/1-1/power/control", (char *)"auto"};
+    struct vm_state vm_state = {.id = 7, .started = 20, .process = 19}, read;
+    struct device card = coral("0000:03:00.0");
+    vm_state_note_setting(&vm_state, &card, &was, "on");
+    vm_state.restarted = true;
+    vm_state_begin(&vm_state, &(struct vm_start){.id = -1, .seen = 50});
+    assert_int_equal(vm_state.setting_count, 1);
+    assert_false(vm_state.restarted);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_load(&read, directory, UUID));
+    assert_int_equal(read.started, 50);
+    assert_true(vm_state_is_same_start(&read, &(struct vm_start){.id = 8, .process = 51}));
+    vm_state_finish(&read);
+}
+
 /* What has come to the address of a function that was noted is noted as new. */
 static void another_function_is_noted_anew(void **state) {
     (void)state;
@@ -709,6 +775,8 @@ int main(void) {
         TEST(nothing_is_known_at_first),
         TEST(what_is_saved_is_read),
         TEST(settings_of_functions_are_kept),
+        TEST(settings_of_the_host_are_kept),
+        TEST(a_new_start_is_begun),
         TEST(another_function_is_noted_anew),
         TEST(what_a_person_took_out_is_of_one_life),
         TEST(parking_is_of_one_start),

@@ -1,4 +1,4 @@
-virt-rules devices --sysroot "$HOSTS/dock" | sed -n '/^USB/,$p'
+virt-rules devices --all --sysroot "$HOSTS/dock" | sed -n '/^USB/,$p'
 virt-rules devices --sysroot "$HOSTS/dock" --json | python3 -c '
 import json, sys
 keys = "drivers", "interfaces", "manufacturer", "product", "speed", "selector"

@@ -17,7 +17,7 @@ RULES
 virt-rules plan frigate started --rules doubts --sysroot "$HOSTS/nas"; echo "status $?"
 virt-rules plan nvr started --json --rules doubts --sysroot "$HOSTS/nas" 2>/dev/null; echo "status $?"
 virt-rules explain nvr started 03:00.0 --rules doubts --sysroot "$HOSTS/nas" 2>/dev/null; echo "status $?"
-virt-rules doctor --rules doubts --sysroot "$HOSTS/nas" | grep "rules   .*never"
+virt-rules doctor --all --rules doubts --sysroot "$HOSTS/nas" | grep "rules   .*never"
 mkdir state
 echo "<domain id='1'><name>nvr</name></domain>" |
     virt-rules run nvr stopped end - --rules doubts --state state --sysroot "$HOSTS/nas"

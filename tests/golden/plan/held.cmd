@@ -41,4 +41,4 @@ virt-rules plan frigate started --rules held-rule --sysroot held-host; echo "sta
 virt-rules plan frigate started --rules held-own --sysroot held-host | head -n 2
 echo '<domstatus state=' >held-host/run/libvirt/qemu/broken.xml
 virt-rules plan frigate started --rules held-own --sysroot held-host; echo "status $?"
-virt-rules devices --sysroot held-host | tail -n 4
+virt-rules devices --all --sysroot held-host | tail -n 4

@@ -36,7 +36,7 @@ virt-rules plan cad started --rules mdev --sysroot "$HOSTS/vgpu" --domain-xml ca
 import json, sys
 for step in json.load(sys.stdin)["steps"]:
     print(step["backend"], step["device"]["address"], step["xml"], sep="\n")'
-virt-rules devices --sysroot "$HOSTS/vgpu" | sed -n '/10de/,/or as/p'
+virt-rules devices --all --sysroot "$HOSTS/vgpu" | sed -n '/10de/,/or as/p'
 virt-rules devices --sysroot "$HOSTS/vgpu" --json | python3 -c '
 import json, sys
 for device in json.load(sys.stdin)["devices"]:

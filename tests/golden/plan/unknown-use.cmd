@@ -20,4 +20,4 @@ XML
 virt-rules plan frigate started --rules unknown-use --sysroot unknown-host --domain-xml unknown-use.xml; echo "status $?"
 virt-rules explain frigate started 0000:00:12.0 --rules unknown-use --sysroot unknown-host --domain-xml unknown-use.xml; echo "status $?"
 virt-rules check --host unknown-use --sysroot unknown-host; echo "status $?"
-virt-rules devices --sysroot unknown-host
+virt-rules devices --all --sysroot unknown-host

@@ -37,5 +37,5 @@ echo 'on vm db started attach 8086:0a54 at 10001:02:00.0 as vfio' | plan
 echo 'on vm db started attach any 8086:0a54 as vfio' | plan
 echo 'on vm db started attach 8086:201d as vfio' | plan
 printf 'on vm db started attach 8086:201d as vfio\nnever attach 10001:*\n' | plan
-virt-rules devices --sysroot vmd-host | grep -A 10 'IOMMU group 40'
+virt-rules devices --all --sysroot vmd-host | grep -A 10 'IOMMU group 40'
 virt-rules explain db started 10001:02:00.0 --rules vmd --sysroot vmd-host --domain-xml vmd.xml

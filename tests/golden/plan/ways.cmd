@@ -9,7 +9,7 @@ on vm router started attach 8086:1521 as net
 on vm router started attach 8086:1521 as vfio
 on vm router started attach 8086:1520 as vfio
 RULES
-virt-rules devices --sysroot "$HOSTS/rack" | sed -n '/1000:0097/,/10de/p; /^USB/,$p'
+virt-rules devices --all --sysroot "$HOSTS/rack" | sed -n '/1000:0097/,/10de/p; /^USB/,$p'
 virt-rules plan router started --rules ways --sysroot "$HOSTS/rack" 2>/dev/null
 echo "status $?"
 virt-rules explain router started 2:0:0:0 --rules ways --sysroot "$HOSTS/rack" 2>/dev/null | grep -A1 'attach lan'

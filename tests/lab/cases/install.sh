@@ -37,14 +37,17 @@ END
     chmod 755 /root/boot
 }
 # The libvirt here runs what is in hooks/qemu.d as well; nobody knows whether that of a NAS does. One that says it is old.
+# The daemon's program itself says it, as install.sh asks the program of the process that runs. The string in it stays as
+# long as it was.
 libvirt_says() { # VERSION
-    [ -e /usr/lib/real/libvirtd ] || { mkdir -p /usr/lib/real && mv /usr/sbin/libvirtd /usr/lib/real/libvirtd; }
-    cat >/usr/sbin/libvirtd <<END
-#!/bin/sh
-[ "\$1" != --version ] || { echo "libvirtd (libvirt) $1"; exit; }
-exec /usr/lib/real/libvirtd "\$@"
-END
-    chmod 755 /usr/sbin/libvirtd
+    local real=/usr/lib/real/libvirtd was version=$1
+    [ -e $real ] || { mkdir -p ${real%/*} && cp -p /usr/sbin/libvirtd $real; }
+    was=$($real --version | sed 's/.* //')
+    while [ ${#version} -lt ${#was} ]; do version=0$version; done
+    sed -z "s/^$was\$/$version/" $real >/usr/sbin/libvirtd.new
+    chmod 755 /usr/sbin/libvirtd.new
+    mv /usr/sbin/libvirtd.new /usr/sbin/libvirtd
+    check "libvirtd's version is $version" grep -F " $version" <(libvirtd --version)
 }
 
 # --- the older hook: it keeps what it gets, and whether an engine for the same call was there before it

@@ -1,5 +1,6 @@
 # mediated devices: two of one device for a VM, seen in its guest, and none left when it ends or something is killed
 # only with ALL=1: builds a sample driver from the kernel's source package
+# only without --host: the driver is compiled with this machine's own compiler and packages
 modprobe mdev
 insmod /lab/mtty.ko "parent=$NVME"
 TYPE=/sys/bus/pci/devices/$NVME/mdev_supported_types/nvme-1

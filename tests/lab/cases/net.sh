@@ -19,13 +19,6 @@ has_interface() { # VM ADDRESS [CONDITION]: in the live XML, CONDITION as of XPa
 mac_of() { # VM ADDRESS
     has_interface "$1" "$2" | xmllint --xpath 'string(/interface/mac/@address)' -
 }
-says() { # PATTERN COMMAND ...: prints it, whatever its status
-    local pattern=$1 output
-    shift
-    output=$("$@" 2>&1)
-    printf '%s\n' "$output"
-    grep -qE -- "$pattern" <<<"$output"
-}
 cleared() { # NUMBER
     function_is "$1" 'trust off' && ! function_is "$1" 'vlan' && ! function_is "$1" "$MAC"
 }

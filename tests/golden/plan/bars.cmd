@@ -1,0 +1,28 @@
+# BARs that a port which was empty at boot may not have addresses for: what to write into the VM, as far as that helps.
+port() { # INDEX ATTRIBUTES
+    echo "<controller type='pci' index='$1' model='pcie-root-port'><target chassis='$1'$2/></controller>"
+}
+{
+    echo "<domain type='kvm' id='7'><name>game</name><os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+    echo "<controller type='pci' index='0' model='pcie-root'/>"
+    port 1
+    port 2
+    port 3
+    echo "<memballoon><address type='pci' bus='1' slot='0'/></memballoon></devices></domain>"
+} >bars.xml
+mkdir bars
+echo 'on vm game started attach 10de:2484 with group as vfio' >bars/a.rules
+virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars.xml
+sed "s,<target chassis='2'/>,<target chassis='2' memReserve='573440'/>," bars.xml >bars-reserved.xml
+virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars-reserved.xml
+sed "s,<os>,<os firmware='efi'>," bars.xml >bars-efi.xml
+virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars-efi.xml --json | grep '"note"'
+echo 'on vm game defined attach 10de:2484 with group as vfio' >bars/a.rules
+virt-rules plan game defined --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars.xml
+echo 'on vm game started attach 1002:73bf as vfio' >bars/a.rules
+virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars.xml
+virt-rules explain game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars.xml
+sed 's,q35,i440fx,; /pcie/d' bars.xml | sed "s,<devices>,&<controller type='pci' index='0' model='pci-root'/>," >bars-pc.xml
+virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars-pc.xml
+virt-rules devices --all --sysroot "$HOSTS/gpus" | grep -B 2 BARs
+virt-rules devices --sysroot "$HOSTS/gpus" --json | grep -c '"size": 17179869184'

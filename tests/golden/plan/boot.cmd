@@ -1,0 +1,51 @@
+# The host's own boot: functions that are created and bound, what is bound already, in use or absent, in text and JSON.
+mkdir boot
+cat >boot/50-host.rules <<'RULES'
+device lan2 is 8086:1572 at 0000:41:00.1
+on host boot {
+    create 4 vf of lan2
+    bind vf of lan2 to vfio
+    bind 8086:* to vfio
+    bind 1234:5678 to driver pci-stub optional
+    bind 1234:5679 to vfio within 10s
+    create 8 vf of 8086:1572 at 0000:41:00.0
+    create 2 vf of 8086:1572
+    run "/bin/true" "the host boots"
+}
+RULES
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+echo "-- $?"
+virt-rules boot --dry-run --json --rules boot --sysroot "$HOSTS/sriov"
+echo "-- $?"
+virt-rules check --host --sysroot "$HOSTS/sriov" boot
+echo "-- $?"
+echo 'on vm x started attach 1234:5678 as vfio' >boot/50-host.rules
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+virt-rules boot --json --rules boot --sysroot "$HOSTS/sriov" --state state
+# Once they are created, functions with the class of their physical one are not meant; and numbers that there will not be.
+cat >boot/50-host.rules <<'RULES'
+on host boot {
+    create 1 vf of class 0b4000
+    create 2 vf of 8086:1572 at 0000:41:00.1
+    bind vf 1 of 8086:1572 at 0000:41:00.1, vf 2 of 8086:1572 at 0000:41:00.1 to vfio
+}
+RULES
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+# A display that a rule leaves to the host still shows its console: its last keyboard stays.
+cat >boot/50-host.rules <<'RULES'
+on host boot {
+    bind at 0000:01:00.0 to driver nouveau
+    bind class 0c03 to vfio
+}
+RULES
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/desktop"
+# Each of two controllers has a keyboard and may go; not both, whatever driver they get.
+cp -R "$HOSTS/desktop" two && chmod -R u+w two
+stick=two/sys/bus/usb/devices/3-1:1.0
+sed -i '/sda/d' two/proc/self/mountinfo
+cp two/sys/bus/usb/devices/1-3:1.0/bInterface* $stick/
+ln -sfn "$(readlink -f two/sys/bus/usb/drivers/usbhid)" $stick/driver
+for driver in pci-stub vfio-pci; do
+    echo "on host boot bind class 0c03 to driver $driver" >boot/50-host.rules
+    virt-rules boot --dry-run --rules boot --sysroot two
+done
