@@ -139,7 +139,9 @@ static void check_report_wrong_event(struct checker *checker, const struct rule 
                         scanner_event_text(event));
     else if (syntax_verb(action->verb)->events == AT_BOOT)
         diagnostic_hint(diagnostic, "it is done on the host, before VMs start: on host %s %s",
-                        scanner_event_text(EVENT_BOOT), syntax_verb_text(action->verb));
+                        scanner_event_text(EVENT_BOOT),
+                        action->verb == VERB_CREATE ? "create 4 vf of DEVICE"
+                                                    : "bind DEVICE to vfio");
     else
         diagnostic_hint(diagnostic, "it is possible at %s, in a rule of a VM", events);
     free(events);

@@ -725,6 +725,8 @@ static const struct hint hints[] = {
     {NAME, .found = TOKEN_NEWLINE, .text = A_DEFINITION},
     {NAME, .text = "'%s' has another meaning: use another name"},
     {.only = TOKEN_IS, .text = A_DEFINITION},
+    {.only = TOKEN_METHOD, .found = TOKEN_WORD, .text = "did you mean 'reset method %s'?"},
+    {.only = TOKEN_METHOD, .found = TOKEN_BUS, .text = "did you mean 'reset method %s'?"},
     {.only = TOKEN_METHOD,
      .text = "did you mean 'then reset'? How the device is reset is said by 'reset method flr'"},
     {.only = TOKEN_STOP, .text = "the VM does not start if the program fails: wait 20s or stop"},

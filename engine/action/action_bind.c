@@ -37,9 +37,11 @@ static void action_bind_plan_device(struct planner *planner, const struct action
     else if (creation)
         planner_refuse(
             planner, ref, device,
-            verdict_refuse(
-                REFUSED_HOST_USE, memory_printf("%s creates virtual functions on it", rule),
-                memory_strdup("its host driver must keep it for that: bind 'vf of' it")));
+            verdict_refuse(REFUSED_HOST_USE,
+                           memory_printf("%s creates virtual functions on it", rule),
+                           memory_printf("its host driver must keep it for that: name its virtual "
+                                         "functions, 'vf of %s'",
+                                         device->address)));
     else if (action_bind_is_done(device, driver))
         planner_add(planner, ref, PLAN_SKIPPED, device)->message =
             memory_printf("it is bound to %s already", device->driver);

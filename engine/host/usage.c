@@ -161,7 +161,7 @@ void usage_each_line(struct usage *usage, char *text,
 char *usage_hint(const struct tree *tree, int error) {
     if (*tree->root)
         return memory_strdup("what cannot be read counts as in use: record the host again, as "
-                             "root, with 'virt-rules devices --record'");
+                             "root, with 'virt-rules devices --record DIR'");
     if ((error == EACCES || error == EPERM) && geteuid() != 0)
         return memory_strdup("root can read it: run this command as root");
     return memory_strdup("what cannot be read counts as in use: 'ls -ld' and 'cat' show why it "

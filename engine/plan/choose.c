@@ -262,8 +262,8 @@ static char *choose_hint(struct planner *planner, const struct action_ref *ref,
         if (!verdict.refusal)
             hint = choose_hint_which(planner, ref, device);
         else if (!why)
-            why = memory_printf("none of them is free: %s: %s; %s", device->address,
-                                verdict.message, verdict.hint);
+            why = memory_printf("none of them is free: %s: %s; %s; and 'any' takes one of them",
+                                device->address, verdict.message, verdict.hint);
         planner_list_finish(&unit);
         verdict_finish(&verdict);
     }

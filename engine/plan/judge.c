@@ -630,14 +630,12 @@ static struct judge_use judge_use(struct judge *judge, const struct device *devi
 static char *judge_hint_of_use(const struct judge *judge, const struct device *device,
                                const struct backend_type *backend,
                                const struct backend_options *options, const struct judge_use *use) {
-    if (device->vf_total || device->virtual_functions) {
-        struct verdict verdict = backend_judge_device(backend, judge->host, device, options);
-        if (verdict.refusal) {
-            free(verdict.message);
-            return verdict.hint;
-        }
-    }
-    return judge_hint_to_free(device, use);
+    struct verdict verdict = {0};
+    if ((device->vf_total || device->virtual_functions) && backend->judge_device)
+        verdict = backend->judge_device(judge->host, device, options);
+    char *hint = verdict.hint ? memory_strdup(verdict.hint) : judge_hint_to_free(device, use);
+    verdict_finish(&verdict);
+    return hint;
 }
 
 /* What keeps the device on the host, whoever asks for it; the holders aside. */
