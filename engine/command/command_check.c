@@ -71,13 +71,18 @@ static int command_check_print_list(void) {
     return EXIT_FINE;
 }
 
-static void command_check_print_json(const struct ruleset *ruleset, const char *note) {
-    struct json_object *document = text_json_object();
+/* `paths`: as they were named; NULL ends them. */
+static void command_check_print_json(const struct ruleset *ruleset, char **paths,
+                                     const char *note) {
+    struct json_object *document = text_json_object(), *disabled = text_json_array();
+    for (; *paths; paths++)
+        ruleset_put_disabled(disabled, *paths);
     text_json_add(document, "diagnostics", diagnostic_list_json(&ruleset->diagnostics));
     text_json_add(document, "errors",
                   text_json_number((int64_t)diagnostic_count_errors(&ruleset->diagnostics)));
     text_json_add(document, "warnings",
                   text_json_number((int64_t)diagnostic_count_warnings(&ruleset->diagnostics)));
+    text_json_add(document, "disabled", disabled);
     command_print_json(document, note);
 }
 
@@ -142,14 +147,13 @@ static bool command_check_is_conf(const char *path) {
     return !strcmp(text_base_name(path), CONF_NAME) && access(path, F_OK) == 0;
 }
 
-static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
-    char *usual[] = {(char *)ruleset_directory(NULL), NULL};
-    if (!*paths)
-        ruleset_add_directory(ruleset, *usual);
-    for (char **path = paths; *path; path++)
+static void command_check_add_paths(struct ruleset *ruleset, char **paths, bool is_usual) {
+    if (is_usual)
+        ruleset_add_directory(ruleset, *paths);
+    for (char **path = paths; *path && !is_usual; path++)
         if (!command_check_is_conf(*path))
             ruleset_add_path(ruleset, *path);
-    for (char **path = *paths ? paths : usual; *path; path++)
+    for (char **path = paths; *path; path++)
         command_check_report_unread(ruleset, *path);
 }
 
@@ -163,12 +167,6 @@ static void command_check_conf(struct ruleset *ruleset, const char *path) {
         layout_conf_beside(file, path);
         ruleset_check_conf(ruleset, file);
     }
-}
-
-static void command_check_confs(struct ruleset *ruleset, char **paths) {
-    char *usual[] = {(char *)ruleset_directory(NULL), NULL};
-    for (char **path = *paths ? paths : usual; *path; path++)
-        command_check_conf(ruleset, *path);
 }
 
 /* The VMs of the host, or of the tree; without them only devices are checked, which is reported. */
@@ -238,20 +236,23 @@ static void command_check_print(const struct ruleset *ruleset) {
     }
 }
 
-static int command_check_paths(const struct check_options *options, char **paths) {
+static int command_check_paths(const struct check_options *options, char **named) {
+    char *usual[] = {(char *)ruleset_directory(NULL), NULL};
+    char **paths = *named ? named : usual;
     struct ruleset ruleset;
     int status = EXIT_FINE;
     char *note = NULL;
     ruleset_init(&ruleset);
-    command_check_add_paths(&ruleset, paths);
+    command_check_add_paths(&ruleset, paths, !*named);
     ruleset_load(&ruleset, &options->config);
-    command_check_confs(&ruleset, paths);
+    for (char **path = paths; *path; path++)
+        command_check_conf(&ruleset, *path);
     if (options->host)
         status = command_check_host(options, &ruleset, &note);
     if (diagnostic_count_errors(&ruleset.diagnostics))
         status = EXIT_PROBLEM;
     if (options->line.json)
-        command_check_print_json(&ruleset, note);
+        command_check_print_json(&ruleset, paths, note);
     else
         command_check_print(&ruleset);
     ruleset_finish(&ruleset);

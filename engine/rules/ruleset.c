@@ -212,15 +212,19 @@ static void ruleset_fail_directory(struct ruleset *ruleset, const char *path, in
     free(message);
 }
 
+/* The caller frees it. */
+static char *ruleset_path_in(const char *directory, const char *name) {
+    const char *slash = text_ends_with(directory, "/") ? "" : "/";
+    return memory_printf("%s%s%s", directory, slash, name);
+}
+
 static void ruleset_add_entries(struct ruleset *ruleset, const char *path) {
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, ruleset_is_rule_file, ruleset_by_bytes);
     if (count < 0)
         ruleset_fail_directory(ruleset, path, errno);
     for (int i = 0; i < count; i++) {
-        size_t length = strlen(path);
-        const char *slash = length && path[length - 1] == '/' ? "" : "/";
-        char *file = memory_printf("%s%s%s", path, slash, entries[i]->d_name);
+        char *file = ruleset_path_in(path, entries[i]->d_name);
         ruleset_add_file(ruleset, file, TRUST_OWNER);
         free(file);
         free(entries[i]);
@@ -307,6 +311,18 @@ char *ruleset_disabled(const char *path) {
         return names;
     free(names);
     return NULL;
+}
+
+void ruleset_put_disabled(struct json_object *array, const char *path) {
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, ruleset_is_disabled_file, ruleset_by_bytes);
+    for (int i = 0; i < count; i++) {
+        char *file = ruleset_path_in(path, entries[i]->d_name);
+        text_json_append(array, text_json(file));
+        free(file);
+        free(entries[i]);
+    }
+    free((void *)entries);
 }
 
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config) {

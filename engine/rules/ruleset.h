@@ -6,6 +6,8 @@
 #include "parser/check.h"
 #include "parser/syntax.h"
 
+struct json_object;
+
 struct ruleset {
     struct syntax syntax;
     struct source *
@@ -41,6 +43,9 @@ struct source *ruleset_add_text(struct ruleset *ruleset, const char *path, const
 /* The files of a directory that 'virt-rules disable' turned off: "50-a.rules.disabled, ...", which
  * the caller frees; NULL: there are none. */
 char *ruleset_disabled(const char *path);
+
+/* Adds the paths of these files to the JSON array. */
+void ruleset_put_disabled(struct json_object *array, const char *path);
 
 /* Checks a virt-rules.conf, if it is there, and adds what is wrong with it, in order. For after
  * ruleset_load(): its text has no rules. */
