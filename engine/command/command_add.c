@@ -28,9 +28,11 @@ struct add {
     bool yes;
     const char *directory; /* of the rules */
     bool asks;             /* there is a person at a terminal */
+    bool runs;             /* the VM does */
+    bool may_define;       /* it has a definition, which lasts */
     char *vm;              /* as chosen */
     char *plan_words[3];
-    struct command_line plan_line; /* VM started */
+    struct command_line plan_line; /* VM EVENT */
     struct plan_context context;
     struct judge judge;
     struct inventory inventory; /* of the host */
@@ -181,7 +183,8 @@ static const char *command_add_vm_text(const struct add *add) {
 /* --- the device */
 
 static struct suggested_rule command_add_suggest(struct add *add, const struct device *device) {
-    return suggest_rule(&add->judge, &add->inventory.selector, device, command_add_vm_text(add));
+    return suggest_rule(&add->judge, &add->inventory.selector, device, command_add_vm_text(add),
+                        add->may_define);
 }
 
 /* Those of the list, or of the host, that can be assigned. */
@@ -216,6 +219,11 @@ static void command_add_print_devices(struct add *add, const struct add_devices 
 static int command_add_take_device(struct add *add, const struct device *device) {
     suggest_rule_finish(&add->suggested);
     add->suggested = command_add_suggest(add, device);
+    if (add->suggested.event == EVENT_DEFINED && plan_context_is_transient(&add->context)) {
+        add->may_define = false;
+        suggest_rule_finish(&add->suggested);
+        add->suggested = command_add_suggest(add, device);
+    }
     add->device = device;
     if (add->suggested.text)
         return EXIT_FINE;
@@ -570,9 +578,14 @@ static int command_add_write(const struct add *add, const char *text, struct fai
 }
 
 static void command_add_print_rule(const struct add *add) {
-    fputs("rule: ", stdout);
-    text_print_string(stdout, add->suggested.text);
-    fputs("\nfile: ", stdout);
+    const char *line = add->suggested.text;
+    for (size_t length; *line; line += length + (line[length] == '\n')) {
+        length = strcspn(line, "\n");
+        fputs("rule: ", stdout);
+        text_print(stdout, line, length);
+        putchar('\n');
+    }
+    fputs("file: ", stdout);
     text_print_string(stdout, add->path);
     putchar('\n');
 }
@@ -633,27 +646,29 @@ static int command_add_try(struct add *add) {
 
 /* --- applying it */
 
-/* Whether the VM runs on this host. Of a copy of a host libvirt is asked, as by 'apply'. */
-static bool command_add_vm_runs(const struct add *add) {
+enum add_vm { VM_ELSEWHERE, VM_OFF, VM_RUNS };
+
+/* What 'apply' would find of the VM. Of a copy of a host libvirt is asked, as there. */
+static enum add_vm command_add_find_vm(const struct add *add) {
     struct virt *virt = NULL;
     struct virt_error error;
     struct domain domain;
     struct failure failure;
+    enum add_vm found = VM_ELSEWHERE;
     char *xml = NULL;
     if (add->line.domain_xml)
-        return false;
+        return VM_ELSEWHERE;
     if (!add->line.sysroot)
-        return add->context.domain.id >= 0;
-    bool runs = virt_asker_connect(&virt, NULL, &error) == 0 &&
-                virt->ops->domain_xml(virt, domain_key(&add->context.domain), &xml, &error) == 0 &&
-                domain_xml_parse(&domain, xml, strlen(xml), &failure) == 0;
-    if (runs) {
-        runs = domain.id >= 0;
+        return add->runs ? VM_RUNS : add->context.note ? VM_ELSEWHERE : VM_OFF;
+    if (virt_asker_connect(&virt, NULL, &error) == 0 &&
+        virt->ops->domain_xml(virt, domain_key(&add->context.domain), &xml, &error) == 0 &&
+        domain_xml_parse(&domain, xml, strlen(xml), &failure) == 0) {
+        found = domain.id >= 0 ? VM_RUNS : VM_OFF;
         domain_finish(&domain);
     }
     free(xml);
     virt_close(virt);
-    return runs;
+    return found;
 }
 
 static int command_add_apply(const struct add *add) {
@@ -681,21 +696,77 @@ static void command_add_print_sound(const struct add *add, const char *vm) {
     }
 }
 
-static int command_add_go_on(const struct add *add) {
+/* What a rule with 'boot display' means, for the caller to free; NULL: it has none. */
+static char *command_add_warning(const struct add *add) {
+    const char *use = add->device->other_use; // NOLINT(clang-analyzer-*): it is chosen
+    if (!add->suggested.gives_display)
+        return NULL;
+    return memory_printf("the host's screen is dark while VM '%s' runs: reach the host by ssh, and "
+                         "try that before. Programs that have the card open must end before the "
+                         "VM starts%s%s. virt-rules-gpu(7) shows how to stop a desktop for it",
+                         domain_label(&add->context.domain), use ? "; now the host " : "",
+                         use ? use : "");
+}
+
+static void command_add_print_warning(const struct add *add) {
+    char *warning = command_add_warning(add);
+    if (warning) {
+        char *line = memory_printf("warning: %s.\n", warning);
+        terminal_wrap(stdout, terminal_of(stdout), 2, line);
+        free(line);
+    }
+    free(warning);
+}
+
+/* Whether 'apply' does anything with the rule now: at the event of the rule. */
+static bool command_add_is_applicable(const struct add *add, enum add_vm vm) {
+    return vm == (add->suggested.event == EVENT_DEFINED ? VM_OFF : VM_RUNS);
+}
+
+static char *command_add_question(const struct add *add) {
     const char *label = domain_label(&add->context.domain);
-    char *word = rule_change_shell_word(label);
-    if (!add->document)
-        command_add_print_sound(add, word);
-    bool runs = command_add_vm_runs(add);
-    char *question = memory_printf("VM '%s' is running. Apply the rules to it now? [y/N]", label);
+    return add->suggested.event == EVENT_DEFINED
+               ? memory_printf("Put the device into the definition of VM '%s' now? [y/N]", label)
+               : memory_printf("VM '%s' is running. Apply the rules to it now%s? [y/N]", label,
+                               add->suggested.resets ? ", and reset its guest" : "");
+}
+
+/* When the rule counts, if it is not applied. `word`: the VM in a shell's line. */
+static void command_add_print_next(const struct add *add, enum add_vm vm, const char *word) {
+    const char *label = domain_label(&add->context.domain);
+    char *line;
+    if (add->suggested.event != EVENT_DEFINED)
+        line = vm == VM_RUNS
+                   ? memory_printf("The rule counts from the next start of VM '%s'.\nNow: "
+                                   "virt-rules apply %s\n",
+                                   label, word)
+                   : memory_printf("The rule counts from the next start of VM '%s'.\n", label);
+    else if (vm == VM_RUNS)
+        line = memory_printf("The device gets into the definition of VM '%s' when that has "
+                             "stopped, and the VM has it from its next start on.\n",
+                             label);
+    else
+        line = memory_printf("'virt-rules apply %s' puts the device into the definition of VM "
+                             "'%s', for its next start.\n",
+                             word, label);
+    terminal_wrap(stdout, terminal_of(stdout), 2, line);
+    free(line);
+}
+
+static int command_add_go_on(const struct add *add) {
+    enum add_vm vm = command_add_find_vm(add);
+    char *word = rule_change_shell_word(domain_label(&add->context.domain));
+    char *question = command_add_question(add);
     int status = EXIT_FINE;
-    if (runs && (add->yes || (add->asks && question_is_yes(question))))
+    if (!add->document) {
+        command_add_print_sound(add, word);
+        command_add_print_warning(add);
+    }
+    if (command_add_is_applicable(add, vm) &&
+        (add->yes || (add->asks && question_is_yes(question))))
         status = command_add_apply(add);
-    else if (!add->document && runs)
-        printf("The rule counts from the next start of VM '%s'; now: virt-rules apply %s\n", label,
-               word);
     else if (!add->document)
-        printf("The rule counts from the next start of VM '%s'.\n", label);
+        command_add_print_next(add, vm, word);
     free(question);
     free(word);
     return status;
@@ -714,8 +785,12 @@ static int command_add_with_context(struct add *add) {
                                 .other_count = add->context.others.count};
     inventory_init(&add->inventory, &add->context.host, &add->context.rules.program,
                    add->context.others.list, add->context.others.count);
+    add->runs = add->context.domain.id >= 0;
+    add->may_define = add->inventory.may_define;
     status = command_add_choose_device(add);
     judge_finish(&add->judge);
+    if (status == EXIT_FINE && add->suggested.event == EVENT_DEFINED)
+        status = plan_context_use_definition(&add->context);
     if (status == EXIT_FINE)
         while ((status = command_add_try(add)) < 0)
             ;
@@ -746,6 +821,9 @@ static void command_add_print_document(struct add *add) {
     text_put_json(document, "name", add->device ? add->device->name : NULL);
     text_put_json(document, "rule", has_rule ? add->suggested.text : NULL);
     text_put_json(document, "file", add->written ? add->path : NULL);
+    char *warning = add->device ? command_add_warning(add) : NULL;
+    text_put_json(document, "warning", warning);
+    free(warning);
     text_json_add(document, "written", text_json_boolean(add->written));
     command_print_json(document, add->context.note);
 }
@@ -817,7 +895,7 @@ static int command_add_run(const struct command *command, int argc, char **argv)
 
 static const struct command_option command_add_options[] = {
     {.name = "yes",
-     .help = "apply the rules to the VM at once if it runs, without a question",
+     .help = "apply the rules to the VM at once, without a question",
      .field = offsetof(struct add, yes)},
     OPTION_RULES,
     OPTION_SYSROOT,

@@ -183,7 +183,10 @@ static void devices_detail_verdict(FILE *out, const struct devices_view *view,
                                     terminal_paint(terminal, TERMINAL_PLAIN));
         char *message = memory_printf("%s [%s]", suggested->verdict.message,
                                       verdict_name(suggested->verdict.refusal));
-        terminal_print_line(out, terminal, FACTS_INDENT, suggested->text ? "alone no: " : start,
+        terminal_print_line(out, terminal, FACTS_INDENT,
+                            !suggested->text           ? start
+                            : suggested->gives_display ? "in use: "
+                                                       : "alone no: ",
                             message);
         if (!suggested->text && suggested->verdict.refusal != REFUSED_BRIDGE &&
             suggested->verdict.refusal != REFUSED_NO_IOMMU)

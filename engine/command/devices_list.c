@@ -24,11 +24,11 @@ devices_list_line(FILE *out, struct terminal terminal, size_t indent, const char
     free(words);
 }
 
-/* The bytes of a rule up to its next blank outside quotes. */
+/* The bytes of a rule up to its next blank or newline outside quotes. */
 static size_t devices_list_rule_word(const char *text) {
     bool is_quoted = false;
     size_t i = 0;
-    for (; text[i] && (is_quoted || text[i] != ' '); i++) {
+    for (; text[i] && (is_quoted || (text[i] != ' ' && text[i] != '\n')); i++) {
         if (text[i] == '\\' && is_quoted && text[i + 1])
             i++;
         else if (text[i] == '"')
@@ -37,14 +37,17 @@ static size_t devices_list_rule_word(const char *text) {
     return i;
 }
 
-void devices_list_rule(FILE *out, struct terminal terminal, size_t indent, const char *rule) {
+/* One line, up to its newline. Returns what follows. */
+static const char *devices_list_rule_line(FILE *out, struct terminal terminal, size_t indent,
+                                          const char *rule) {
     const size_t more = 4, mark = 2; /* " \" */
     size_t column = indent;
     bool is_first = true;
+    const char *word = rule;
     fprintf(out, "%*s", (int)indent, "");
-    for (const char *word = rule; *word;) {
+    while (*word && *word != '\n') {
         size_t length = devices_list_rule_word(word), width = text_width(word, length);
-        bool is_last = !word[length];
+        bool is_last = word[length] != ' ';
         if (!is_first && terminal.width &&
             column + 1 + width + (is_last ? 0 : mark) > terminal.width) {
             fprintf(out, " \\\n%*s", (int)(indent + more), "");
@@ -60,6 +63,12 @@ void devices_list_rule(FILE *out, struct terminal terminal, size_t indent, const
         word += strspn(word, " ");
     }
     putc('\n', out);
+    return word + (*word == '\n');
+}
+
+void devices_list_rule(FILE *out, struct terminal terminal, size_t indent, const char *rule) {
+    while (*rule)
+        rule = devices_list_rule_line(out, terminal, indent, rule);
 }
 
 /* --- what there is to say of a device */
@@ -123,6 +132,15 @@ static void devices_list_head(FILE *line, const struct devices_view *view,
     free(interfaces);
 }
 
+/* The rule, and what there is to say of it. */
+static void devices_list_suggested(FILE *out, const struct devices_view *view,
+                                   const struct inventory_row *row) {
+    fputs(terminal_paint(view->terminal, TERMINAL_GREEN), out);
+    devices_list_rule(out, view->terminal, RULE_INDENT, row->suggested.text);
+    fputs(terminal_paint(view->terminal, TERMINAL_PLAIN), out);
+    devices_list_notes(out, view, row, RULE_INDENT);
+}
+
 static void devices_list_free_device(FILE *out, const struct devices_view *view,
                                      const struct inventory_row *row) {
     char *text = NULL;
@@ -131,10 +149,7 @@ static void devices_list_free_device(FILE *out, const struct devices_view *view,
     devices_list_head(line, view, row);
     putc('\n', line);
     terminal_wrap_stream(out, view->terminal, TEXT_INDENT, line, &text);
-    fputs(terminal_paint(view->terminal, TERMINAL_GREEN), out);
-    devices_list_rule(out, view->terminal, RULE_INDENT, row->suggested.text);
-    fputs(terminal_paint(view->terminal, TERMINAL_PLAIN), out);
-    devices_list_notes(out, view, row, RULE_INDENT);
+    devices_list_suggested(out, view, row);
 }
 
 /* One line: what it is and why it cannot be assigned. */
@@ -153,7 +168,9 @@ static void devices_list_other_device(FILE *out, const struct devices_view *view
     terminal_wrap_stream(out, view->terminal, TEXT_INDENT, line, &text);
     if (view->has_words && verdict->refusal && verdict->hint)
         devices_list_line(out, view->terminal, RULE_INDENT, "hint: %s", verdict->hint);
-    if (view->has_words && row->suggested.text)
+    if (row->suggested.gives_display)
+        devices_list_suggested(out, view, row);
+    else if (view->has_words && row->suggested.text)
         devices_list_rule(out, view->terminal, RULE_INDENT, row->suggested.text);
 }
 

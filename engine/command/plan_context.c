@@ -266,6 +266,52 @@ static int plan_context_unknown_event(const struct plan_context *context) {
     return status;
 }
 
+int plan_context_use_definition(struct plan_context *context) {
+    const struct command_line *line = context->line;
+    const char *root = line->sysroot ? line->sysroot : "";
+    bool runs = context->domain.id >= 0;
+    struct virt *virt = NULL;
+    struct virt_error error;
+    int status = EXIT_FINE;
+    context->event.name = EVENT_DEFINED;
+    if (line->domain_xml)
+        return EXIT_FINE;
+    if (!line->sysroot && virt_asker_connect(&virt, NULL, &error) == 0)
+        status = plan_context_ask_definition(context, virt);
+    else if (runs)
+        plan_context_read_definition(context, root);
+    virt_close(virt);
+    return status;
+}
+
+/* A VM that runs and has no file of its definition. */
+static bool plan_context_lacks_file(const struct plan_context *context, const char *root) {
+    struct domain_list defined;
+    struct domain definition;
+    domain_list_defined_in(&defined, root);
+    bool has = domain_list_take(&defined, domain_key(&context->domain), &definition);
+    if (has)
+        domain_finish(&definition);
+    domain_list_finish(&defined);
+    return !has;
+}
+
+bool plan_context_is_transient(const struct plan_context *context) {
+    const struct command_line *line = context->line;
+    struct virt *virt = NULL;
+    struct virt_error error;
+    struct virt_definition xml = {0};
+    if (line->domain_xml || context->domain.id < 0)
+        return false;
+    if (line->sysroot || virt_asker_connect(&virt, NULL, &error) < 0)
+        return plan_context_lacks_file(context, line->sysroot ? line->sysroot : "");
+    bool is = virt->ops->definition(virt, domain_key(&context->domain), &xml, &error) == 0 &&
+              !xml.is_persistent;
+    virt_definition_finish(&xml);
+    virt_close(virt);
+    return is;
+}
+
 static int plan_context_name_event(struct plan_context *context) {
     context->event.name = scanner_event_from_text(context->event_word);
     context->event.domain = &context->domain;

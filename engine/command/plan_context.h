@@ -39,6 +39,12 @@ bool plan_context_init_with(struct plan_context *context, const struct command_l
                             int *status);
 void plan_context_finish(struct plan_context *context);
 
+/* Whether the VM runs and has no definition. */
+bool plan_context_is_transient(const struct plan_context *context);
+/* From here on the event is `defined`, and the VM what its definition says. Returns EXIT_FINE, or
+ * the exit code after saying why. */
+int plan_context_use_definition(struct plan_context *context);
+
 /* Its address ("03:00.0") or USB port ("1-1.4"), which no two devices have. */
 bool plan_context_is_at(const struct device *device, const char *text);
 

@@ -217,8 +217,7 @@ static void check_host_check_boot(struct host_checker *checker) {
 
 /* --- definitions */
 
-/* What writes the definition of a VM by itself before each start. */
-static const char *check_host_manager_of(const struct tree *tree) {
+const char *check_host_manager(const char *root) {
     static const struct {
         const char *path, *name;
     } managers[] = {
@@ -228,11 +227,16 @@ static const char *check_host_manager_of(const struct tree *tree) {
         {"/usr/bin/nova-compute", "OpenStack Nova"},
         {"/usr/share/vdsm", "oVirt's vdsm"},
     };
+    const char *manager = NULL;
+    struct tree tree;
     struct stat status;
-    for (size_t i = 0; i < sizeof managers / sizeof *managers; i++)
-        if (tree_stat(tree, managers[i].path, &status))
-            return managers[i].name;
-    return NULL;
+    if (!tree_open(&tree, root))
+        return NULL;
+    for (size_t i = 0; !manager && i < sizeof managers / sizeof *managers; i++)
+        if (tree_stat(&tree, managers[i].path, &status))
+            manager = managers[i].name;
+    tree_close(&tree);
+    return manager;
 }
 
 static void check_host_report_definition(struct ruleset *ruleset, const struct rule *rule,
@@ -250,14 +254,10 @@ static void check_host_report_definition(struct ruleset *ruleset, const struct r
 }
 
 static void check_host_check_definitions(struct ruleset *ruleset, const char *root) {
-    struct tree tree;
-    if (!tree_open(&tree, root))
-        return;
-    const char *manager = check_host_manager_of(&tree);
+    const char *manager = check_host_manager(root);
     for (const struct rule *rule = ruleset->syntax.rules; manager && rule; rule = rule->next)
         if (!rule->source->broken)
             check_host_report_definition(ruleset, rule, manager);
-    tree_close(&tree);
 }
 
 /* --- files */

@@ -25,6 +25,10 @@ void check_host(struct ruleset *ruleset, const struct check_config *config, cons
  */
 void check_host_files(struct ruleset *ruleset, const struct check_config *config, const char *root);
 
+/* What writes the definition of a VM by itself before each start, so that what `defined` puts in
+ * does not last; NULL: nothing that is known. Borrowed. */
+const char *check_host_manager(const char *root);
+
 /* Whether the device may be absent without a fault in the rule: the rule waits for the device, or
  * acts when it is plugged in. */
 bool check_host_may_lack(const struct rule *rule, const struct action *action);

@@ -2,6 +2,7 @@
 
 #include "engine/host/place.h"
 #include "engine/model/device_class.h"
+#include "engine/plan/check_host.h"
 #include "engine/plan/plan.h"
 #include "engine/rules/match.h"
 #include "lexer/text.h"
@@ -170,7 +171,7 @@ static void inventory_warn(struct inventory *inventory, size_t row, const size_t
                            size_t count) {
     struct inventory_row *one = &inventory->rows[row];
     size_t taken = SIZE_MAX;
-    if (!one->suggested.text)
+    if (!one->suggested.text || one->warning)
         return;
     for (size_t i = 0; i < count; i++) {
         if (inventory_takes(inventory, row, keyboards[i]))
@@ -292,7 +293,7 @@ static enum inventory_state inventory_state(const struct inventory_row *row) {
     const struct device *device = row->device;
     if (device->is_bridge || (inventory_is_chipset(device) && !row->held && !row->rule_count))
         return INVENTORY_INTERNAL;
-    if (row->suggested.text)
+    if (row->suggested.text && !row->suggested.gives_display)
         return INVENTORY_FREE;
     switch (row->suggested.verdict.refusal) {
     case REFUSED_HOST_USE:
@@ -312,6 +313,7 @@ void inventory_init(struct inventory *inventory, const struct host *host,
                            .vm_count = vm_count,
                            .rows = memory_zalloc((host->count + 1) * sizeof *inventory->rows),
                            .count = host->count,
+                           .may_define = !check_host_manager(host->root),
                            .judge = {.host = host,
                                      .domain = &judge_any_vm,
                                      .program = program,
@@ -325,9 +327,12 @@ void inventory_init(struct inventory *inventory, const struct host *host,
         struct inventory_row *row = &inventory->rows[i];
         row->device = &host->devices[i];
         row->above = SIZE_MAX;
-        row->suggested = suggest_rule(&inventory->judge, &inventory->selector, row->device, NULL);
+        row->suggested = suggest_rule(&inventory->judge, &inventory->selector, row->device, NULL,
+                                      inventory->may_define);
         row->also = inventory_other_backends(inventory, row);
         row->held = holdings_find(&inventory->holdings, row->device, inventory_is_itself, NULL);
+        if (row->suggested.gives_display)
+            row->warning = memory_strdup("the host's screen is dark while a VM has it");
         inventory_find_rules(inventory, row);
     }
     struct tree tree;

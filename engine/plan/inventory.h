@@ -37,7 +37,8 @@ struct inventory_row {
     /* The other endpoints of its IOMMU group. */
     size_t *companions;
     size_t companion_count;
-    /* The VM takes what people type at the host's console with: one line; NULL: it does not. */
+    /* The VM takes what people see of the host's console or type at it with: one line; NULL: it
+     * does not. */
     char *warning;
     const struct held_device *held; /* the VM that has it or a part of it; NULL: none is known */
     struct inventory_rule *rules;
@@ -50,6 +51,7 @@ struct inventory {
     size_t vm_count;
     struct inventory_row *rows; /* as the host has its devices */
     size_t count;
+    bool may_define; /* definitions of VMs last on this host */
     struct judge judge;
     struct selector selector;
     struct holdings holdings;

@@ -618,7 +618,7 @@ static bool judge_is_required(const struct judge *judge, const struct device *de
 static struct judge_use judge_use(struct judge *judge, const struct device *device,
                                   const struct backend_options *options, bool with_group) {
     bool may_await = judge->is_definition && judge_gives_display(options);
-    if (may_await && judge_is_required(judge, device))
+    if (may_await && (judge->is_required || judge_is_required(judge, device)))
         return (struct judge_use){device->lasting_use, device->lasting_use_hint, false};
     may_await &= !device->lasting_use;
     return judge_ends_console(judge, device, options, with_group)

@@ -47,6 +47,8 @@ struct judge {
     bool may_take;
     /* It is for a definition, whose VM is shut off: that another VM has the device open passes. */
     bool is_definition;
+    /* That VM does not start unless it can have the device, whatever the rules of `program` say. */
+    bool is_required;
     /* The domain is about to start, with what its definition has: that refuses nothing. */
     bool is_starting;
     /* Of a plan: one for each device of the host, not 0 for what earlier entries give to the VM or

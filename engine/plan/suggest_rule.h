@@ -1,6 +1,6 @@
 /*
- * The rule that gives a device of the host to a VM: one whole line, to be copied or written into a
- * file. `devices` prints it and `add` writes it. Nothing here has side effects.
+ * The rule that gives a device of the host to a VM: whole lines, to be copied or written into a
+ * file. `devices` prints them and `add` writes them. Nothing here has side effects.
  */
 #ifndef ENGINE_SUGGEST_RULE_H
 #define ENGINE_SUGGEST_RULE_H
@@ -13,22 +13,26 @@
 
 struct suggested_rule {
     /* "on vm NAME started attach 1ac1:089a as vfio"; NULL: there is none. It selects this device
-     * only, tomorrow too; `check` has nothing against it, and the plan of `started` attaches this
-     * device, with_group also those of its IOMMU group. */
+     * only, tomorrow too; `check` has nothing against it, and the plan of `event` attaches this
+     * device, with_group also those of its IOMMU group. At `defined` a second line requires the
+     * device when the VM starts; no newline is at the end. */
     char *text;
-    char *action; /* its part from 'attach' on, for a block; NULL as the text */
+    enum event_name event; /* EVENT_STARTED; EVENT_DEFINED: of what the guest's firmware starts */
     /* The first by which the device can go, or that can present it; NULL: none can. */
     const struct backend_type *backend;
-    bool with_group; /* the rule has 'with group' */
-    /* Whether the device can go without the others of its group; REFUSED_NOT: it can. It says why
-     * there is no rule. */
+    bool with_group;    /* the rule has 'with group' */
+    bool gives_display; /* it has 'boot display': the host's console is on the device */
+    bool resets;        /* it has 'then reset' */
+    /* Whether the device can go without the others of its group, and while the host's console is on
+     * it; REFUSED_NOT: it can. It says why there is no rule. */
     struct verdict verdict;
 };
 
-/* By the first backend that can attach it now, else with its IOMMU group. `vm` is the VM's name,
- * title or UUID; NULL: SUGGEST_RULE_VM. suggest_rule_finish() ends it. */
+/* By the first backend that can attach it now, else with its IOMMU group, or as the display that
+ * the host gives up. `vm` is the VM's name, title or UUID; NULL: SUGGEST_RULE_VM. `may_define`: the
+ * VM has a definition that lasts. suggest_rule_finish() ends it. */
 struct suggested_rule suggest_rule(struct judge *judge, const struct selector *selector,
-                                   const struct device *device, const char *vm);
+                                   const struct device *device, const char *vm, bool may_define);
 void suggest_rule_finish(struct suggested_rule *suggested);
 
 /* Whether the device can go to a VM now by that backend, in which case the caller need not end the
