@@ -918,6 +918,8 @@ static const struct hint hints[] = {
     {OPTIONS, .found = TOKEN_WITH, .when = syntax_error_is_host_rule, .text = WITHOUT_GROUP},
     {OPTIONS, .found = TOKEN_COMMA, .text = OPTIONS_APART},
     {OPTIONS, .found = TOKEN_WORD, .when = syntax_error_is_and_word, .text = OPTIONS_APART},
+    {OPTIONS, .found = TOKEN_WITH, .when = syntax_error_is_detach,
+     .text = "'detach' takes neither: leave out 'as' and 'with group'"},
     {OPTIONS, .found = TOKEN_WITH, .text = "'with group' comes before 'as'"},
     {.expected = TOKEN_THEN, .found = TOKEN_RESET, .text = "did you mean 'then %s'?"},
     {.expected = TOKEN_THEN, .found = TOKEN_REBOOT, .text = "did you mean 'then %s'?"},

@@ -528,7 +528,8 @@ const struct command command_devices_row = {
     .operands = "[WORD ...]",
     .summary = "List the host's devices: which can be assigned, which not and why.",
     .notes = "WORDs select devices: each must be in the name, id, address, port, driver,\n"
-             "class, serial number or interface of the device.\n"
+             "class, serial number or interface of the device. Plain words for a kind of\n"
+             "device are known too: gpu, nic, sound, usb, disk, camera.\n"
              "--tree, --svg, --json and --record exclude each other.\n",
     .options = command_devices_options,
     .run = command_devices_run,

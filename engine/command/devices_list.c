@@ -183,9 +183,11 @@ static void devices_list_section(FILE *out, const struct devices_view *view,
         const struct inventory_row *row = &view->inventory->rows[i];
         if (!view->shown[i] || row->state != state)
             continue;
-        if (is_first)
-            fprintf(out, "%s%s%s\n", terminal_paint(view->terminal, TERMINAL_BOLD), title,
-                    terminal_paint(view->terminal, TERMINAL_PLAIN));
+        if (is_first) {
+            fputs(terminal_paint(view->terminal, TERMINAL_BOLD), out);
+            devices_list_line(out, view->terminal, 0, "%s", title);
+            fputs(terminal_paint(view->terminal, TERMINAL_PLAIN), out);
+        }
         is_first = false;
         if (state == INVENTORY_FREE)
             devices_list_free_device(out, view, row);

@@ -1,6 +1,8 @@
 #include "engine/model/device_class.h"
 
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 /* A prefix of a class code: `bytes` of its three, from the front. */
 struct class_row {
@@ -80,6 +82,25 @@ static const struct class_row device_class_usb_rows[] = {
     {0x10, 1, "USB audio and video device"}, {0xe0, 1, "USB wireless adapter"},
 };
 
+/* What people call them. All rows count whose prefix fits. */
+static const struct class_row device_class_pci_words[] = {
+    {0x01, 1, "storage"},       {0x0104, 2, "raid"},          {0x0106, 2, "sata disk"},
+    {0x0107, 2, "sas"},         {0x0108, 2, "nvme ssd disk"}, {0x02, 1, "nic network lan"},
+    {0x0200, 2, "ethernet"},    {0x0280, 2, "wifi wlan"},     {0x03, 1, "gpu graphics display vga"},
+    {0x0401, 2, "sound audio"}, {0x0403, 2, "sound audio"},   {0x0700, 2, "serial"},
+    {0x0b40, 2, "accelerator"}, {0x0c03, 2, "usb"},           {0x0d11, 2, "bluetooth"},
+    {0x12, 1, "accelerator"},
+};
+
+static const struct class_row device_class_usb_words[] = {
+    {0x01, 1, "sound audio"},   {0x02, 1, "serial modem"},
+    {0x030101, 3, "keyboard"},  {0x030102, 3, "mouse"},
+    {0x03, 1, "input"},         {0x06, 1, "camera"},
+    {0x07, 1, "printer"},       {0x08, 1, "storage disk stick"},
+    {0x09, 1, "hub"},           {0x0e, 1, "video camera webcam"},
+    {0xe00101, 3, "bluetooth"},
+};
+
 /* NULL: it is not in the table. */
 static const char *device_class_find(const struct class_row *rows, size_t count, uint32_t class) {
     for (size_t i = 0; i < count; i++)
@@ -110,4 +131,51 @@ const char *device_class(const struct device *device) {
     for (size_t i = 0; !text && i < device->interface_count; i++)
         text = device_class_usb(device->interfaces[i].class_code);
     return text ? text : "USB device";
+}
+
+/* --- plain words */
+
+enum { PCI_WORDS = sizeof device_class_pci_words / sizeof *device_class_pci_words };
+enum { USB_WORDS = sizeof device_class_usb_words / sizeof *device_class_usb_words };
+
+static bool device_class_row_has(const struct class_row *row, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = row->text; *at; at += *at == ' ') {
+        size_t end = strcspn(at, " ");
+        if (end == length && strncasecmp(at, word, length) == 0)
+            return true;
+        at += end;
+    }
+    return false;
+}
+
+static bool device_class_code_has(const struct class_row *rows, size_t count, uint32_t class,
+                                  const char *word) {
+    bool has = false;
+    for (size_t i = 0; i < count && !has; i++)
+        has = class >> (24 - 8 * rows[i].bytes) == rows[i].prefix &&
+              device_class_row_has(&rows[i], word);
+    return has;
+}
+
+bool device_class_is_word(const char *word) {
+    bool is = !strcasecmp(word, "usb");
+    for (size_t i = 0; i < PCI_WORDS && !is; i++)
+        is = device_class_row_has(&device_class_pci_words[i], word);
+    for (size_t i = 0; i < USB_WORDS && !is; i++)
+        is = device_class_row_has(&device_class_usb_words[i], word);
+    return is;
+}
+
+bool device_class_has_word(const struct device *device, const char *word) {
+    if (device->bus == BUS_PCI)
+        return device_class_code_has(device_class_pci_words, PCI_WORDS, device->class_code, word);
+    if (device->bus == BUS_SCSI)
+        return false;
+    bool has = !strcasecmp(word, "usb") ||
+               device_class_code_has(device_class_usb_words, USB_WORDS, device->class_code, word);
+    for (size_t i = 0; i < device->interface_count && !has; i++)
+        has = device_class_code_has(device_class_usb_words, USB_WORDS,
+                                    device->interfaces[i].class_code, word);
+    return has;
 }

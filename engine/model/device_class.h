@@ -13,4 +13,9 @@
  * else its first interface that says more. Borrowed. */
 const char *device_class(const struct device *device);
 
+/* Whether the word, in upper or lower case, is a plain one for some kinds of devices: "gpu", "nic",
+ * "sound"; and whether it is one for this device. */
+bool device_class_is_word(const char *word);
+bool device_class_has_word(const struct device *device, const char *word);
+
 #endif

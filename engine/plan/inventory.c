@@ -8,6 +8,7 @@
 #include "lexer/text.h"
 #include "parser/print.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -370,6 +371,15 @@ void inventory_finish(struct inventory *inventory) {
 
 /* --- words */
 
+/* As a whole word: not "nic" in "Communications". */
+static bool inventory_is_word_of(const char *text, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = text; (at = strcasestr(at, word)); at++)
+        if ((at == text || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[length]))
+            return true;
+    return false;
+}
+
 bool inventory_has_words(const struct inventory_row *row, char *const *words, int count) {
     const struct device *device = row->device;
     char *all = memory_printf(
@@ -386,7 +396,9 @@ bool inventory_has_words(const struct inventory_row *row, char *const *words, in
         memory_append(&all, "\n%s", row->interfaces[i]);
     bool has = true;
     for (int i = 0; i < count && has; i++)
-        has = strcasestr(all, words[i]) != NULL;
+        has = device_class_is_word(words[i])
+                  ? device_class_has_word(device, words[i]) || inventory_is_word_of(all, words[i])
+                  : strcasestr(all, words[i]) != NULL;
     free(all);
     return has;
 }

@@ -175,6 +175,8 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
         failure->source->guards_unknown = true;
         if (ruleset_is_off(path))
             failure_hint(&why, "it is disabled: 'virt-rules enable' turns it on");
+        else if (!strcmp(path, "-"))
+            failure_hint(&why, "give the rules on standard input, or name a file");
         else if (trust == TRUST_ANY && access(path, F_OK) < 0 && errno == ENOENT)
             ruleset_hint_absent(&why, path);
         bool asks = why.hint[strlen(why.hint) - 1] == '?';

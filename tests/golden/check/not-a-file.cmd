@@ -8,3 +8,4 @@ virt-rules check frigate Frigat pfsense 'Home Assistant'; echo "status $?"
 virt-rules check 60-windows.rules windows rules/50-frigat.rules rules/x other.rules; echo "status $?"
 virt-rules check misnamed guards both; echo "status $?"
 mkdir 'two words' && cp rules/* 'two words' && chmod 777 'two words' && virt-rules check 'two words'
+virt-rules check - <&-; echo "status $?"

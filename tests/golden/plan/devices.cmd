@@ -14,6 +14,10 @@ COLUMNS=80 said virt-rules devices --all --sysroot "$HOSTS/dual-tpu" TPU
 said virt-rules devices --sysroot "$HOSTS/desktop" audio
 said virt-rules devices --sysroot "$HOSTS/server" ENO2
 said virt-rules devices --sysroot "$HOSTS/usb" conbee 1-1.2
+for word in gpu NIC sound usb disk webcam; do
+    said virt-rules devices --sysroot "$HOSTS/rack" $word
+done
+said virt-rules devices --sysroot "$HOSTS/desktop" sound
 said virt-rules devices --sysroot "$HOSTS/nas" corel
 said virt-rules devices --sysroot "$HOSTS/nas" coral tpu nothing
 cat >devices/60-tree.rules <<'RULES'
