@@ -617,8 +617,9 @@ static void check_texts(struct checker *checker, struct source *source,
             continue;
         if (!*device->text)
             check_report_empty(checker, source, device->span,
-                               device->kind == CRITERION_SERIAL ? "'lsusb -v' shows it as iSerial"
-                                                                : "'virt-rules devices' shows it");
+                               device->kind == CRITERION_SERIAL
+                                   ? "'lsusb -v' shows it as iSerial"
+                                   : "'virt-rules devices --all' shows it");
         else
             word_check_text(checker->diagnostics, source, device);
     }

@@ -190,7 +190,7 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
     else if (class)
         diagnostic_hint(diagnostic,
                         "did you mean 'class %s'? An id means one device: "
-                        "'virt-rules devices' shows it",
+                        "'virt-rules devices --all' shows it",
                         class);
     else if (name->next && !name->next->alternative && resolve_synonym(name->text))
         diagnostic_hint(diagnostic, "did you mean '%s'?", resolve_synonym(name->text));

@@ -845,7 +845,8 @@ static const struct hint hints[] = {
      .text = "the program comes here, in quotes: run \"/PROGRAM\""},
     {TEXT, .after = TOKEN_MDEV, .found = TOKEN_WORD, .text = "write it in quotes: as mdev \"%s\""},
     {TEXT, .after = TOKEN_MDEV,
-     .text = "a type comes here, as 'virt-rules devices' lists them: as mdev \"nvidia-63\"; or an "
+     .text = "a type comes here, as 'virt-rules devices --all' lists them: as mdev \"nvidia-63\"; "
+             "or an "
              "instance that exists: as mdev uuid \"8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e\""},
     {TEXT, .after = TOKEN_MAC, .when = syntax_error_is_other,
      .text = "the address comes here, in quotes: mac \"52:54:00:12:34:56\""},
@@ -871,7 +872,7 @@ static const struct hint hints[] = {
     {.expected = TOKEN_WORD,
      .without = TOKEN_STRING,
      .after = TOKEN_PORT,
-     .text = "the hub's port comes here, as 'virt-rules devices' shows it: below port 1-1"},
+     .text = "the hub's port comes here, as 'virt-rules devices --all' shows it: below port 1-1"},
 
     {.only = TOKEN_NUMBER, .after = TOKEN_CREATE, .text = "say how many: create 4 vf of 8086:1572"},
     {.only = TOKEN_VF, .text = "it is written: create 4 vf of 8086:1572"},

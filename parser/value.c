@@ -386,7 +386,7 @@ static void value_hint_class(struct diagnostic *diagnostic, const char *text, bo
         diagnostic_hint(diagnostic, "did you mean '%s'?", digits);
     else if (interface)
         diagnostic_hint(diagnostic, "03 is every input device, 030101 a keyboard, 08 storage; "
-                                    "'virt-rules devices' shows the interfaces");
+                                    "'virt-rules devices --all' shows the interfaces");
     else
         diagnostic_hint(diagnostic, "03 is every display, 0300 a VGA display, 0106 a SATA "
                                     "controller; lspci -nn shows it");
@@ -589,8 +589,9 @@ const char *value_lower_case(const char *text) {
 const char VALUE_A_DEVICE[] = "a device is an id (1ac1:089a), an address (0000:03:00.0) or a name "
                               "that 'device NAME is ...' defines";
 
-const char VALUE_NO_FILE[] = "'virt-rules devices' shows which device has that file: name the "
-                             "device";
+const char VALUE_NO_FILE[] =
+    "'virt-rules devices --all' shows which device has that file: name the "
+    "device";
 
 /* A hint for signs and words of other languages; false: the text is none that people try. */
 static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) {
@@ -893,10 +894,11 @@ static bool value_mdev_type(struct parse_context *context, struct action_option 
     bool dots = !text[strspn(text, ".")];
     for (const char *at = text; *at; at++)
         dots |= *at == '/' || (unsigned char)*at <= ' ' || *at == 0x7f;
-    return !dots || value_bad_option(context, span, text, "a type of mediated device",
-                                     "'virt-rules devices' lists the types that a device offers, "
-                                     "such as \"nvidia-63\"",
-                                     NULL);
+    return !dots ||
+           value_bad_option(context, span, text, "a type of mediated device",
+                            "'virt-rules devices --all' lists the types that a device offers, "
+                            "such as \"nvidia-63\"",
+                            NULL);
 }
 
 static bool value_mdev_uuid(struct parse_context *context, struct action_option *option,

@@ -145,7 +145,7 @@ static struct verdict action_instances_none_left(const struct instances *instanc
         memory_append(&message, " and %zu more", parent->mdev_count - LISTED);
     char *hint = memory_printf(
         "stop a VM that has one, or detach it there; see what the device has left with "
-        "'virt-rules devices'%s",
+        "'virt-rules devices --all'%s",
         match_rule_names_event(instances->ref->rule, EVENT_FREED)
             ? "; or wait: the rule names 'freed', so this VM gets one when it is free"
             : "");

@@ -25,7 +25,7 @@ static const char *sriov_hint(int status) {
     case EAGAIN:
         return "somebody else changes it, or its driver is busy: try it again";
     case ERANGE:
-        return "'virt-rules devices' shows how many there can be";
+        return "'virt-rules devices --all' shows how many there can be";
     case EIO:
         return "the card's firmware offers fewer: its maker's tool may change that";
     default:

@@ -101,7 +101,8 @@ static int vf_config_find(const struct host *host, const struct device *device,
         return 0;
     failure_set(failure, "its physical function %s has no network interface on the host",
                 device->physical);
-    failure_hint(failure, "bind the physical function to its driver: see 'virt-rules devices'");
+    failure_hint(failure,
+                 "bind the physical function to its driver: see 'virt-rules devices --all'");
     free(place->interface);
     return -1;
 }

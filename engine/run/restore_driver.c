@@ -347,7 +347,7 @@ static bool restore_driver_is_another(struct run *run, const struct vm_state_dev
                                       "device is left alone",
                                       noted->id.vendor, noted->id.device, noted->iommu_group);
         run_log_device(run, device, RESULT_FAILED, message,
-                       "see 'virt-rules devices' for its driver");
+                       "see 'virt-rules devices --all' for its driver");
         free(message);
     }
     return true;

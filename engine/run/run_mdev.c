@@ -66,7 +66,7 @@ static enum run_outcome run_mdev_refuse(struct run *run, const struct device *de
     run->busy[run->busy_count++] = (struct busy_device){
         device->bus, memory_strdup(device->address), memory_strdup(failure->message),
         "the types of a device may share what it has, so that one leaves nothing for another: see "
-        "'virt-rules devices', and dmesg"};
+        "'virt-rules devices --all', and dmesg"};
     return RUN_REPLAN;
 }
 
