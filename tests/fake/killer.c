@@ -4,6 +4,8 @@
  * with a side effect, a wait, or a call of libvirt. What it was goes to killed in the world.
  * - FAKE_SPEED=N: the monotonic clock jumps over N - 1 of N parts of each wait of 100 ms and more.
  *   What the process does takes its time, so that a busy machine does not bring time limits near.
+ * - FAKE_TAKE_NAME=PATH: before a file is renamed to PATH, somebody else gives that name to the
+ * file FAKE_TAKE_FILE.
  * - FAKE_SYSLOG=FD: what is written to syslog, a line each.
  * - The kernel behind the files of the world's host: a PCI device whose address is written to
  * unbind or drivers_probe changes its driver, and driver_override holds what was written last. A
@@ -100,19 +102,28 @@ SHOWN ssize_t writev(int fd, const struct iovec *parts, int count) {
     return NEXT(writev)(fd, parts, count);
 }
 
+static void take_name(const char *new) {
+    const char *name = getenv("FAKE_TAKE_NAME"), *file = getenv("FAKE_TAKE_FILE");
+    if (name && file && strcmp(name, new) == 0)
+        (void)!NEXT(renameat)(AT_FDCWD, file, AT_FDCWD, name); /* once: then it is not there */
+}
+
 SHOWN int rename(const char *old, const char *new) {
     killer_step("rename");
+    take_name(new);
     return NEXT(rename)(old, new);
 }
 
 SHOWN int renameat(int old_directory, const char *old, int new_directory, const char *new) {
     killer_step("renameat");
+    take_name(new);
     return NEXT(renameat)(old_directory, old, new_directory, new);
 }
 
 SHOWN int renameat2(int old_directory, const char *old, int new_directory, const char *new,
                     unsigned flags) {
     killer_step("renameat2");
+    take_name(new);
     return NEXT(renameat2)(old_directory, old, new_directory, new, flags);
 }
 
