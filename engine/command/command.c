@@ -1,5 +1,6 @@
 #include "engine/command/command.h"
 
+#include "engine/host/names.h"
 #include "engine/host/source_sysfs.h"
 #include "engine/system/layout.h"
 #include "lexer/text.h"
@@ -381,9 +382,11 @@ bool command_has_one_vm(const struct command_line *line, int *status) {
 int command_load_host(const struct command_line *line, struct host *host) {
     struct host_source source = source_sysfs(line->sysroot);
     struct failure failure;
-    if (source.load(&source, host, &failure) == 0)
-        return EXIT_FINE;
-    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
+    if (source.load(&source, host, &failure) < 0)
+        return command_fail(failure.message,
+                            "--sysroot takes a directory that holds sys/ and proc/");
+    names_complete(host);
+    return EXIT_FINE;
 }
 
 /* Of a file with many mistakes only the first error, in a line: a person asked for something else,

@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the list says of one id that a PCI device of the host has. */
+/* What the list says of one id that a device of the host has. */
 struct names_entry {
     uint32_t id;           /* the vendor above, the device below */
     char *vendor, *device; /* NULL: not in the list */
 };
 
 struct names_list {
+    enum bus bus;
     struct names_entry *entries; /* by id, each once */
     size_t count;
 };
@@ -26,12 +27,18 @@ static int names_by_id(const void *a, const void *b) {
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
+/* Whether the list may name it: a USB device says itself what it is, or it is known otherwise. */
+static bool names_concerns(const struct names_list *names, const struct device *device) {
+    return device->bus == names->bus &&
+           (device->bus == BUS_PCI || (!device->product && !device_find_renamed(device->id)));
+}
+
 static void names_collect_ids(struct names_list *names, const struct host *host) {
     size_t count = 0;
 
     names->entries = memory_zalloc((host->count + 1) * sizeof *names->entries);
     for (size_t i = 0; i < host->count; i++)
-        if (host->devices[i].bus == BUS_PCI)
+        if (names_concerns(names, &host->devices[i]))
             names->entries[count++].id =
                 (uint32_t)host->devices[i].id.vendor << 16 | host->devices[i].id.device;
     qsort(names->entries, count, sizeof *names->entries, names_by_id);
@@ -60,8 +67,9 @@ static long names_id_of(const char *line) {
 }
 
 /*
- * pci.ids(5): "vvvv  maker", below it "<tab>dddd  device", below that "<tab><tab>..." for its
- * subsystems. `vendor` is the one whose devices come, or -1 when the host has none of it.
+ * pci.ids(5), and usb.ids up to its classes: "vvvv  maker", below it "<tab>dddd  device", below
+ * that "<tab><tab>..." for its subsystems. `vendor` is the one whose devices come, or -1 when the
+ * host has none of it.
  */
 static void names_read_line(const struct names_list *names, const char *line, long *vendor) {
     bool is_device = *line == '\t';
@@ -89,36 +97,44 @@ static void names_read_line(const struct names_list *names, const char *line, lo
     }
 }
 
-/* The tree's own list, else that of this system, else the one that was installed with this program;
- * NULL: there is none. */
-static FILE *names_open_list(const struct tree *tree) {
-    static const char *const places[] = {"/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids",
-                                         "/usr/share/pci.ids", "/usr/local/share/pci.ids"};
-    char prefix[PATH_MAX];
-    char *path = *tree->root ? tree_resolve(tree, places[0]) : NULL;
-    char *own = path ? memory_printf("%s/%s", tree->root, path) : NULL;
-    char *installed = layout_prefix(prefix) ? memory_printf("%s/pci.ids", prefix) : NULL;
-    FILE *list = own ? fopen(own, "re") : NULL;
-
-    for (size_t i = 0; !list && i < sizeof places / sizeof *places; i++)
-        list = fopen(places[i], "re");
-    if (!list && installed)
-        list = fopen(installed, "re");
-    free(installed);
-    free(own);
+static FILE *names_open(const char *directory, const char *name) {
+    char *path = memory_printf("%s/%s", directory, name);
+    FILE *list = fopen(path, "re");
     free(path);
     return list;
 }
 
-struct names_list *names_create(const struct tree *tree, struct host *host) {
+/* The tree's own list, else that of this system, else the one that was installed with this program;
+ * NULL: there is none. */
+static FILE *names_open_list(const struct tree *tree, enum bus bus) {
+    static const char *const places[] = {"/usr/share/misc", "/usr/share/hwdata", "/usr/share",
+                                         "/var/lib/usbutils", "/usr/local/share"};
+    const char *file = bus == BUS_PCI ? "pci.ids" : "usb.ids";
+    char prefix[PATH_MAX];
+    char *first = memory_printf("%s/%s", places[0], file);
+    char *path = *tree->root ? tree_resolve(tree, first) : NULL;
+    FILE *list = path ? names_open(tree->root, path) : NULL;
+
+    for (size_t i = 0; !list && i < sizeof places / sizeof *places; i++)
+        list = names_open(places[i], file);
+    if (!list && layout_prefix(prefix))
+        list = names_open(prefix, file);
+    free(path);
+    free(first);
+    return list;
+}
+
+struct names_list *names_create(const struct tree *tree, struct host *host, enum bus bus) {
     struct names_list *names = memory_zalloc(sizeof *names);
     size_t size = 0;
     char *line = NULL;
     long vendor = -1;
 
+    names->bus = bus;
     names_collect_ids(names, host);
-    FILE *list = names->count ? names_open_list(tree) : NULL;
-    host->lacks_names = names->count && !list;
+    FILE *list = names->count ? names_open_list(tree, bus) : NULL;
+    if (bus == BUS_PCI)
+        host->lacks_names = names->count && !list;
     while (list && getline(&line, &size, list) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         names_read_line(names, line, &vendor);
@@ -143,6 +159,22 @@ char *names_find(const struct names_list *names, const struct device *device) {
 
     names_clean(name);
     return name;
+}
+
+void names_complete(struct host *host) {
+    struct tree tree;
+    if (!tree_open(&tree, host->root))
+        return;
+    struct names_list *names = names_create(&tree, host, BUS_USB);
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        if (!names_concerns(names, device) || device->manufacturer)
+            continue;
+        free(device->name);
+        device->name = names_find(names, device);
+    }
+    names_destroy(names);
+    tree_close(&tree);
 }
 
 char *names_list(const struct names_list *names) {

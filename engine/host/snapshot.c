@@ -1051,13 +1051,18 @@ static void snapshot_record_domains(struct recorder *recorder) {
     snapshot_domains_record(&domains);
 }
 
-static void snapshot_record_names(struct recorder *recorder) {
-    struct names_list *names = names_create(&recorder->from, recorder->host);
+static void snapshot_record_names_of(struct recorder *recorder, enum bus bus, const char *path) {
+    struct names_list *names = names_create(&recorder->from, recorder->host, bus);
     char *text = names_list(names);
     if (*text) /* else the reader's own list will do */
-        snapshot_put_text(recorder, "usr/share/misc/pci.ids", text);
+        snapshot_put_text(recorder, path, text);
     free(text);
     names_destroy(names);
+}
+
+static void snapshot_record_names(struct recorder *recorder) {
+    snapshot_record_names_of(recorder, BUS_PCI, "usr/share/misc/pci.ids");
+    snapshot_record_names_of(recorder, BUS_USB, "usr/share/misc/usb.ids");
 }
 
 /* A link to itself cannot be read either. */

@@ -79,7 +79,7 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
 }
 
 static void source_sysfs_find_names(struct host *host, const struct tree *tree) {
-    struct names_list *names = names_create(tree, host);
+    struct names_list *names = names_create(tree, host, BUS_PCI);
 
     for (size_t i = 0; i < host->count; i++)
         if (!host->devices[i].name)

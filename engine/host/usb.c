@@ -65,7 +65,10 @@ static char *usb_text(const struct reading *reading, const char *name, size_t in
 static char *usb_name(const struct device *device) {
     const char *maker = device->manufacturer, *product = device->product;
     bool has_maker = maker && product && strncasecmp(maker, product, strlen(maker)) == 0;
+    const struct device_renamed *renamed = product ? NULL : device_find_renamed(device->id);
 
+    if (renamed)
+        return memory_strdup(renamed->name);
     if (!product)
         return memory_printf("%s%s%s %04x:%04x", maker ? maker : "", maker ? " " : "",
                              device_class(device), device->id.vendor, device->id.device);

@@ -356,6 +356,16 @@ bool device_is_on(const struct device *scsi, const struct device *device) {
            !strcmp(scsi->above, device->address);
 }
 
+const struct device_renamed *device_find_renamed(struct device_id id) {
+    static const struct device_renamed all[] = {
+        {{{0x1a6e, 0x089a}, {0x18d1, 0x9302}}, "Coral USB stick"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (device_id_is(all[i].ids[0], id) || device_id_is(all[i].ids[1], id))
+            return &all[i];
+    return NULL;
+}
+
 bool device_id_parse(const char *text, struct device_id *id) {
     uint32_t numbers[2];
     const char *end = text_parse_numbers(text, 16, ':', numbers, 2);

@@ -276,6 +276,15 @@ void device_give_up_display(struct device *device);
 void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint);
 
 bool device_id_is(struct device_id one, struct device_id other);
+
+/* A USB device that has another id from when a program has loaded its firmware. */
+struct device_renamed {
+    struct device_id ids[2]; /* before and after */
+    const char *name;        /* for people: it has no texts of its own */
+};
+/* That of one of these ids; NULL: the device keeps its id. */
+const struct device_renamed *device_find_renamed(struct device_id id);
+
 /* "1a6e:089a", two times four digits and nothing else. */
 bool device_id_parse(const char *text, struct device_id *id);
 

@@ -104,22 +104,12 @@ static bool selector_is_placeholder(const char *serial) {
     return false;
 }
 
-/* --- devices that change their id: until a program has loaded their firmware they have the first
- */
-
-static const struct device_id selector_changes[][2] = {
-    {{0x1a6e, 0x089a}, {0x18d1, 0x9302}}, /* Coral USB */
-};
-
-/* The other id of such a device; NULL: it keeps its own. */
+/* The other id of a device that changes it; NULL: it keeps its own. */
 static const struct device_id *selector_other_id(const struct device *device, bool *is_first) {
-    for (size_t i = 0; i < sizeof selector_changes / sizeof *selector_changes; i++)
-        for (int j = 0; j < 2; j++)
-            if (selector_compare_id(device, BUS_USB, selector_changes[i][j]) == 0) {
-                *is_first = j == 0;
-                return &selector_changes[i][1 - j];
-            }
-    return NULL;
+    const struct device_renamed *renamed =
+        device->bus == BUS_USB ? device_find_renamed(device->id) : NULL;
+    *is_first = renamed && device_id_is(device->id, renamed->ids[0]);
+    return renamed ? &renamed->ids[*is_first] : NULL;
 }
 
 /* --- the text */

@@ -244,7 +244,7 @@ static void test_usb_twins_differ_in_serial(void **state) {
 
 static void test_usb_coral_before_its_firmware(void **state) {
     assert_int_equal(usb(*state, "1-1.4")->id.vendor, 0x1a6e);
-    assert_string_equal(usb(*state, "1-1.4")->name, "USB device 1a6e:089a");
+    assert_string_equal(usb(*state, "1-1.4")->name, "Coral USB stick");
     assert_null(usb(*state, "1-1.4")->driver);
 }
 
@@ -537,6 +537,43 @@ static void test_list_of_names_has_comments(void **state) {
         "# All\n1ac1  Maker\n\t0001  Other\n# and then\n\n\t089a  Thing\n\t\t1ac1 089a  Card\n");
     load(tree);
     assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+}
+
+/* usb.ids has other lists after that of the makers. */
+static void test_names_of_usb_devices(void **state) {
+    struct tree_of_test *tree = *state;
+    for (unsigned i = 1; i <= 5; i++) {
+        char port[8], path[TEXT_SIZE];
+        put_usb(tree, text(port, "1-%u", i));
+        put(tree, text(path, "sys/bus/usb/devices/%s/idVendor", port), i == 4 ? "dddd" : "8087");
+        put(tree, text(path, "sys/bus/usb/devices/%s/idProduct", port), i == 3 ? "0001" : "0a2b");
+    }
+    put(tree, "sys/bus/usb/devices/1-2/product", "Its own");
+    put(tree, "sys/bus/usb/devices/1-5/manufacturer", "Maker");
+    put(tree, "usr/share/misc/usb.ids",
+        "8087  Intel\n\t0a2b  Blue\033tooth\n\t\t00  Interface\nC 00  Class\n\t0001  Not this\n"
+        "HUT 01  Usage\n\t0001  Nor this\n");
+    load(tree);
+    assert_string_equal(usb(tree, "1-1")->name, "USB device 8087:0a2b"); /* as events see it */
+    names_complete(&tree->host);
+    assert_string_equal(usb(tree, "1-1")->name, "Intel Blue?tooth");
+    assert_string_equal(usb(tree, "1-2")->name, "Its own");
+    assert_string_equal(usb(tree, "1-3")->name, "Intel USB device 0001");
+    assert_string_equal(usb(tree, "1-4")->name, "USB device dddd:0a2b");
+    assert_string_equal(usb(tree, "1-5")->name, "Maker USB device 8087:0a2b");
+    assert_false(tree->host.lacks_names);
+}
+
+/* It has no texts, whichever of its ids it has. */
+static void test_coral_usb_stick(void **state) {
+    struct tree_of_test *tree = *state;
+    put_usb(tree, "1-1");
+    put(tree, "sys/bus/usb/devices/1-1/idVendor", "18d1");
+    put(tree, "sys/bus/usb/devices/1-1/idProduct", "9302");
+    put(tree, "usr/share/misc/usb.ids", "18d1  Google\n");
+    load(tree);
+    names_complete(&tree->host);
+    assert_string_equal(usb(tree, "1-1")->name, "Coral USB stick");
 }
 
 /* ---- Groups ---- */
@@ -1112,6 +1149,8 @@ int main(void) {
         OWN(test_broken_list_of_names),
         OWN(test_list_of_names_knows_the_maker_only),
         OWN(test_list_of_names_has_comments),
+        OWN(test_names_of_usb_devices),
+        OWN(test_coral_usb_stick),
         OWN(test_what_does_not_block_a_group),
         OWN(test_an_isa_bridge_with_driver_blocks_its_group),
         OWN(test_devices_without_group_do_not_block),
