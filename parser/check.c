@@ -452,7 +452,7 @@ static void check_option_mismatch(struct checker *checker, const struct rule *ru
     free(as);
     if (detach && action->backend)
         check_report_option(checker, rule, check_manner_span(rule, action, true), "as", "detach",
-                            "'detach' takes no backend");
+                            "leave it out: 'detach' takes no backend");
 }
 
 /* What is of one device only: a second one cannot have the same. */
