@@ -107,7 +107,7 @@ link_target() { # FILE: prints nothing if it is not a link
 
 is_same_file() { # FILE FILE: a wrong `no` only costs a write
     case $compare in
-    cmp) cmp -s "$1" "$2" ;;
+    cmp) [ -f "$2" ] && cmp -s "$1" "$2" ;;
     none) return 1 ;;
     *) [ -f "$2" ] && [ "$($compare <"$1")" = "$($compare <"$2")" ] ;;
     esac
@@ -414,6 +414,7 @@ step_file() { # WHAT FILE
 }
 
 say_files() {
+    [ -n "$grouped" ] || { grouping=''; return 0; }
     for top in "$prefix" /usr/local/share /usr/share; do
         below=$(printf '%s' "$grouped" | grep "^[a-z]* $top/" || :)
         grouped=$(printf '%s' "$grouped" | grep -v "^[a-z]* $top/" || :)$newline
@@ -432,10 +433,14 @@ has_lines() { # LINE: whether the manifest has it
     [ -f "$root$manifest" ] && grep -qxF -- "$1" "$root$manifest"
 }
 
+recorded='' # the lines of the manifest, once one of us has read them
 record() { # KIND PATH: called before the change, so that after a power cut every change is in the manifest
     current="$current$1 $2$newline"
     [ "$pass" = act ] && ! is_package_tree || return 0
-    has_lines "$1 $2" || echo "$1 $2" >>"$root$manifest"
+    [ -n "$recorded" ] || recorded=$newline$(cat "$root$manifest" 2>/dev/null || :)$newline
+    case $recorded in *"$newline$1 $2$newline"*) return ;; esac
+    echo "$1 $2" >>"$root$manifest"
+    recorded="$recorded$1 $2$newline"
 }
 
 forget() { # LINE
@@ -443,7 +448,7 @@ forget() { # LINE
     new=$root$manifest.new.$$
     grep -vxF -- "$1" "$root$manifest" >"$new" || :
     mv -f "$new" "$root$manifest"
-    new=''
+    new='' recorded=''
 }
 
 lost=''
@@ -452,8 +457,8 @@ lost() { # FILE: whether it was not there before this run
 }
 
 make_directory() { # DIRECTORY, and its parents
-    [ ! -d "$root$1" ] || return 0
-    make_directory "$(dirname "$1")"
+    if [ -z "$1" ] || [ -d "$root$1" ]; then return; fi
+    make_directory "${1%/*}"
     record dir "$1"
     [ "$pass" = plan ] || mkdir "$root$1"
 }
@@ -461,12 +466,12 @@ make_directory() { # DIRECTORY, and its parents
 # The manifest records that its own directory was created, which must exist first.
 make_manifest_directory() {
     finish_uninstall
-    made='' directory=$(dirname "$manifest")
-    while [ ! -d "$root$directory" ]; do
+    made='' directory=${manifest%/*}
+    while [ -n "$directory" ] && [ ! -d "$root$directory" ]; do
         made="dir $directory$newline$made"
-        directory=$(dirname "$directory")
+        directory=${directory%/*}
     done
-    mkdir -p "$root$(dirname "$manifest")"
+    mkdir -p "$root${manifest%/*}"
     [ -n "$made" ] || return 0
     [ "${manifest%/*}" != "$statedir" ] || chmod 700 "$root$statedir"
     printf '%s' "$made" >>"$root$manifest"
@@ -486,11 +491,11 @@ install_file() {
 }
 
 write_file() { # TARGET MODE [DIRECTORY]: writes standard input
-    make_directory "$(dirname "$1")"
-    new=$root${3:-$(dirname "$1")}/.virt-rules.new.$$
-    rm -f "$new"
-    (umask 077 && cat >"$new")
-    chmod "$2" "$new"
+    make_directory "${1%/*}"
+    new=$root${3:-${1%/*}}/.virt-rules.new.$$
+    ! exists "${new#"$root"}" || rm -f "$new"
+    cat >"$new"
+    [ "$2" = 644 ] || chmod "$2" "$new" # 644 by the umask
     mv -f "$new" "$root$1"
     new=''
 }
@@ -578,7 +583,7 @@ enable_service() { # LINK SERVICE WHAT-IT-DOES
     fi
     record link "$1"
     step "enable ${1##*/}, which $3" || return 0
-    make_directory "$(dirname "$1")"
+    make_directory "${1%/*}"
     ln -s "$2" "$root$1"
 }
 
@@ -678,7 +683,7 @@ libvirt_version() {
 
 program_version() { # PROGRAM: returns false once it has printed one
     [ -x "$1" ] || return 0
-    above=$(dirname "$(dirname "$1")")
+    above=${1%/*/*}
     version=$(version_of "$1")
     [ -n "$version" ] || version=$(LD_LIBRARY_PATH=$above/lib64:$above/lib version_of "$1")
     [ -n "$version" ] || return 0
@@ -871,7 +876,7 @@ allow_engine() { # PROFILE LOCAL
     fi
     [ -e "$root$2" ] || record new "$2"
     step "add \"$engine_line\" to $2, for AppArmor" || return 0
-    make_directory "$(dirname "$2")"
+    make_directory "${2%/*}"
     echo "$engine_line" >>"$root$2"
     reload_profile "$1"
 }
@@ -1027,8 +1032,8 @@ starts() { # PROGRAM TARGET
     fi
     if [ -f "$file" ] && [ ! -x "$file" ]; then
         [ $as_root = yes ] || return 0
-        directory=$(dirname "$2")
-        while [ ! -d "$directory" ]; do directory=$(dirname "$directory"); done
+        directory=${2%/*}
+        while [ ! -d "$directory/" ]; do directory=${directory%/*}; done
         file=$directory/.virt-rules.new.$$
         new=$file
         said=$({ rm -f "$file" && cat "$1" >"$file" && chmod 700 "$file"; } 2>&1) || return 1
@@ -1201,7 +1206,7 @@ has_state() { # DIRECTORY
 move_older_state() {
     [ "$statedir" != $older_state ] && has_state $older_state && ! has_state "$statedir" || return 0
     step "move the log and the state in $older_state to $statedir" || return 0
-    make_directory "$(dirname "$statedir")"
+    make_directory "${statedir%/*}"
     rmdir "$root$statedir" 2>/dev/null || :
     mv "$root$older_state" "$root$statedir"
 }
@@ -1228,7 +1233,7 @@ install_link() {
     else
         record link "$link"
         step "link $link to $bindir/virt-rules" || return 0
-        make_directory "$(dirname "$link")"
+        make_directory "${link%/*}"
         rm -f "$root$link"
         ln -s "$bindir/virt-rules" "$root$link"
     fi
@@ -1243,7 +1248,7 @@ install_rules_link() {
     if exists "$rules_link" || is_read_only "${rules_link%/*}"; then return; fi
     record link "$rules_link"
     step "link $rules_link to $rulesdir" || return 0
-    make_directory "$(dirname "$rules_link")"
+    make_directory "${rules_link%/*}"
     ln -s "$rulesdir" "$root$rules_link"
 }
 
@@ -1353,11 +1358,17 @@ finish_uninstall() {
 remove_unfinished() {
     while read -r line path; do
         case $line in
-        file) rm -f "$root${path%/*}"/.virt-rules.new* ;;
-        call | profile) rm -f "$root$path".virt-rules.new* ;;
+        file) remove_each "$root${path%/*}"/.virt-rules.new* ;;
+        call | profile) remove_each "$root$path".virt-rules.new* ;;
         esac
     done <"$root$manifest"
-    rm -f "$root$hooks"/.virt-rules.new* "$root$manifest".new*
+    remove_each "$root$hooks"/.virt-rules.new* "$root$manifest".new*
+}
+
+remove_each() { # FILE ...: of patterns, which stay as they are if there is none
+    for file; do
+        [ ! -f "$file" ] || rm -f "$file"
+    done
 }
 
 confirm() {
