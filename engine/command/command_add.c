@@ -146,7 +146,7 @@ static int command_add_ask_vm(struct add *add) {
     }
     puts("The VMs:");
     command_add_print_vms(&vms);
-    while (!vm && (answer = question_ask("VM (number or name):"))) {
+    while (!vm && (answer = question_ask("VM (number or name, q to stop):"))) {
         vm = command_add_read_vm(add, &vms, answer);
         free(answer);
     }
@@ -206,6 +206,8 @@ static void command_add_print_devices(struct add *add, const struct add_devices 
         struct suggested_rule suggested = command_add_suggest(add, devices->list[i]);
         if (!suggested.text)
             memory_append(&text, " (cannot be assigned)");
+        else if (suggested.gives_display)
+            memory_append(&text, " (the host's screen)");
         suggest_rule_finish(&suggested);
         char *line =
             number ? memory_printf("  %2zu  %s\n", i + 1, text) : memory_printf("  %s\n", text);
@@ -250,7 +252,7 @@ static int command_add_ask_device(struct add *add, struct add_devices *shown) {
     char *answer;
     int status = EXIT_PROBLEM;
     command_add_print_devices(add, shown, stdout, true);
-    while (status != EXIT_FINE && (answer = question_ask("Device (number or name):"))) {
+    while (status != EXIT_FINE && (answer = question_ask("Device (number or name, q to stop):"))) {
         status = command_add_read_device(add, shown, answer);
         free(answer);
     }
@@ -318,7 +320,9 @@ static int command_add_choose_device(struct add *add) {
             return command_fail("no device of this host can be assigned",
                                 "'virt-rules devices' says why, for each");
         }
-        puts("The devices that can be assigned ('virt-rules devices' shows why others cannot):");
+        terminal_wrap(stdout, terminal_of(stdout), 0,
+                      "The devices that can be assigned ('virt-rules devices' shows why others "
+                      "cannot):\n");
         return command_add_ask_device(add, &all);
     }
     struct add_devices found = add_device_find(&add->inventory, word);
@@ -450,6 +454,9 @@ static const struct device *command_add_given(const struct add *add, const struc
     if (!for_this_vm && add->suggested.backend->shares_device &&
         action->backend == add->suggested.backend->backend)
         return NULL; /* each VM gets a part of its own */
+    if (for_this_vm && add->suggested.gives_display &&
+        !syntax_find_option(action->options, OPTION_BOOT_DISPLAY))
+        return NULL; /* the host keeps its display then */
     if (command_add_selects(action, add->device))
         return add->device;
     bool is_shared = add->suggested.backend->needs_iommu && action->backend != BACKEND_NONE &&

@@ -29,7 +29,8 @@ char *question_ask(const char *prompt) {
             break;
         end[-1] = '\0';
     }
-    char *answer = start && *start ? memory_strdup(start) : NULL;
+    bool ends = !start || !*start || !strcmp(start, "q");
+    char *answer = ends ? NULL : memory_strdup(start);
     free(line);
     return answer;
 }

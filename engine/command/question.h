@@ -8,8 +8,8 @@
 /* Whether there is a person: standard input and output are a terminal. */
 bool question_is_possible(void);
 
-/* The answer without blanks around it, which the caller frees; NULL: an empty line, or the end of
- * input. */
+/* The answer without blanks around it, which the caller frees; NULL: an empty line, "q", or the end
+ * of input. */
 char *question_ask(const char *prompt);
 
 /* The item of a list that is numbered from 1; 0: the answer is not a number of it. */
