@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void bus_reader_miss(const struct reading *reading, const char *name, const char *why, int error) {
     const struct device *device = reading->device;
@@ -72,4 +73,30 @@ struct device_id bus_reader_id(const struct reading *reading, const char *vendor
     struct device_id id = {(uint16_t)bus_reader_need_hex(reading, vendor, UINT16_MAX),
                            (uint16_t)bus_reader_need_hex(reading, device, UINT16_MAX)};
     return id.vendor ? id : (struct device_id){0, 0};
+}
+
+int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, const char *address) {
+    char *path = memory_printf("%s/%s", reader->directory, address);
+    int directory = tree_directory(tree, path), error = errno;
+    free(path);
+    errno = error;
+    return directory;
+}
+
+bool bus_reader_read(const struct tree *tree, const struct bus_reader *reader,
+                     struct device *device, const struct names *names) {
+    int directory = bus_reader_open(tree, reader, device->address), error = errno;
+    struct reading reading = {tree, reader, device, directory, names};
+
+    if (directory < 0 && tree_is_absence(error))
+        return false;
+    if (directory >= 0) {
+        reader->read(&reading);
+        close(directory);
+        return true;
+    }
+    if (reader->bus == BUS_PCI)
+        device->iommu_group = BUS_READER_GROUP_UNKNOWN;
+    bus_reader_miss(&reading, "directory", tree_fault_text(tree, error), error);
+    return true;
 }

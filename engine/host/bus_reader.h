@@ -29,6 +29,12 @@ struct bus_reader {
 
 extern const struct bus_reader bus_reader_pci, bus_reader_usb, bus_reader_scsi;
 
+/* The device's directory in sysfs; -1 with errno. */
+int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, const char *address);
+/* Opens the device's directory, and reads it. False: it was unplugged meanwhile. */
+bool bus_reader_read(const struct tree *tree, const struct bus_reader *reader,
+                     struct device *device, const struct names *names);
+
 /* Of a device whose IOMMU group cannot be read, until the groups are read. */
 enum { BUS_READER_GROUP_UNKNOWN = -2 };
 

@@ -28,6 +28,13 @@ struct faults {
 
 struct host;
 
+/* The PCI devices that a reading of the host is for. */
+struct host_scope {
+    /* Whether the device may be one, of which only the address, ids and class are known. */
+    bool (*may_be)(const struct host_scope *scope, const struct device *device);
+    const void *context;
+};
+
 /* Who has yet to finish with a device that was added: until the kernel has, rules cannot be judged;
  * until udev has, a VM should not get it. */
 enum host_settling { HOST_SETTLED, HOST_SETTLING_KERNEL, HOST_SETTLING_UDEV };
@@ -56,6 +63,13 @@ enum { HOST_LATE = -2 };
  */
 struct host_source {
     const char *root; /* "": the running system; else the directory of a copy. Borrowed */
+    /*
+     * NULL: load() reads everything. Else it need not read more than what tells whether these
+     * devices can be assigned: them, the rest of their IOMMU groups, and the uses that they may
+     * have. The others are there with `is_outside` and count as in use. Where anything is out of
+     * the ordinary, or cannot be read, it reads everything all the same. Borrowed
+     */
+    const struct host_scope *scope;
 
     /* Reads the host. The caller ends the snapshot with host_finish(); after -1 it is empty. */
     int (*load)(const struct host_source *source, struct host *host, struct failure *failure);
@@ -64,6 +78,8 @@ struct host_source {
      */
     int (*load_devices)(const struct host_source *source, struct host *host,
                         struct failure *failure);
+    /* Reads the names of a partial snapshot's PCI devices, which load() left out. */
+    void (*load_names)(struct host *host);
     /* SEQNUM of the kernel's last uevent; 0: unknown. */
     uint64_t (*last_seqnum)(const struct host_source *source);
     /* A text that differs from boot to boot; "": unknown. The caller frees it. */
@@ -180,6 +196,7 @@ struct host {
     size_t count;
     struct graph block, net; /* disks and what is made of them; network interfaces */
     struct faults faults;
+    bool is_partial;  /* see `scope` of its source, which is not kept */
     bool has_iommu;   /* the kernel made at least one IOMMU group */
     bool lacks_names; /* there is no list of the names of PCI devices: see names.h */
     /* The kernel shows all of its USB: at least a root hub, which is not among `devices`, and

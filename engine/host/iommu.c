@@ -81,7 +81,7 @@ void iommu_find_groups(struct host *host, const struct tree *tree) {
     bool is_complete = true;
 
     for (size_t i = 0; i < host->count; i++) {
-        if (host->devices[i].bus != BUS_PCI)
+        if (host->devices[i].bus != BUS_PCI || host->devices[i].is_outside)
             continue;
         if (host->devices[i].iommu_group >= 0)
             host->has_iommu = true;

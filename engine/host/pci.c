@@ -351,7 +351,7 @@ void pci_find_obstacles(struct host *host, const struct tree *tree) {
 
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
-        if (device->bus != BUS_PCI)
+        if (device->bus != BUS_PCI || device->is_outside)
             continue;
         if (device->iommu_group >= 0)
             iommu_find_reserved_regions(device, tree);

@@ -11,6 +11,7 @@
 #include "engine/host/mdev.h"
 #include "engine/host/mdev_instance.h"
 #include "engine/host/names.h"
+#include "engine/host/part.h"
 #include "engine/host/pci.h"
 #include "engine/host/scsi.h"
 #include "engine/host/settle.h"
@@ -38,24 +39,14 @@ static int source_sysfs_by_address(const void *a, const void *b) {
     return device_compare(left->bus, left->address, b);
 }
 
-static int source_sysfs_open_device(const struct tree *tree, const struct bus_reader *reader,
-                                    const char *address) {
-    char *path = memory_printf("%s/%s", reader->directory, address);
-    int directory = tree_directory(tree, path);
-    free(path);
-    return directory;
-}
-
 static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
                                   const struct bus_reader *reader) {
+    const struct host_scope *scope = reader->bus == BUS_PCI ? host->source.scope : NULL;
     struct names all = tree_list(tree, reader->directory);
 
     for (size_t i = 0; i < all.count; i++) {
         if (!reader->is_device(all.items[i]))
             continue;
-        int directory = source_sysfs_open_device(tree, reader, all.items[i]), error = errno;
-        if (directory < 0 && tree_is_absence(error))
-            continue; /* unplugged meanwhile */
         host->devices = memory_grow(host->devices, host->count, sizeof *host->devices);
         struct device *device = &host->devices[host->count++];
         *device = (struct device){.bus = reader->bus,
@@ -64,15 +55,10 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
                                   .numa_node = -1,
                                   .vf_number = -1,
                                   .scsi_type = SCSI_UNKNOWN};
-        struct reading reading = {tree, reader, device, directory, &all};
-        if (directory >= 0) {
-            reader->read(&reading);
-            close(directory);
+        if (scope && part_leaves_out(scope, tree, device))
             continue;
-        }
-        if (reader->bus == BUS_PCI)
-            device->iommu_group = BUS_READER_GROUP_UNKNOWN;
-        bus_reader_miss(&reading, "directory", tree_fault_text(tree, error), error);
+        if (!bus_reader_read(tree, reader, device, &all))
+            device_finish(&host->devices[--host->count]);
     }
     host->has_usb |= reader->bus == BUS_USB && all.count > 0;
     tree_finish_names(&all);
@@ -90,6 +76,21 @@ static void source_sysfs_find_names(struct host *host, const struct tree *tree) 
     names_destroy(names);
 }
 
+static void source_sysfs_load_names(struct host *host) {
+    struct tree tree;
+
+    if (host->is_partial && tree_open(&tree, host->root)) {
+        struct names_list *names = names_create(&tree, host, BUS_PCI);
+        for (size_t i = 0; i < host->count; i++)
+            if (host->devices[i].bus == BUS_PCI) {
+                free(host->devices[i].name);
+                host->devices[i].name = names_find(names, &host->devices[i]);
+            }
+        names_destroy(names);
+        tree_close(&tree);
+    }
+}
+
 /* "/" is the running system, and "tree/" is "tree". */
 static char *source_sysfs_plain_root(const char *root) {
     char *plain = memory_strdup(root ? root : "");
@@ -99,23 +100,31 @@ static char *source_sysfs_plain_root(const char *root) {
 }
 
 /* Who judges such a device all the same does not take it from the host. */
-static void source_sysfs_doubt_uses(struct host *host) {
+static void source_sysfs_doubt_uses(struct host *host, bool with_uses) {
     for (size_t i = 0; i < host->count; i++)
-        device_obstruct(&host->devices[i], OBSTACLE_UNKNOWN_USE,
-                        memory_strdup("whether the host uses it was not read"),
-                        memory_strdup("'virt-rules devices' reads it"));
+        if (!with_uses || host->devices[i].is_outside)
+            device_obstruct(&host->devices[i], OBSTACLE_UNKNOWN_USE,
+                            memory_strdup("whether the host uses it was not read"),
+                            memory_strdup("'virt-rules devices' reads it"));
 }
 
-static void source_sysfs_read_host(struct host *host, const struct tree *tree, bool with_uses) {
+/* False: a part of the host does not tell enough. */
+static bool source_sysfs_read_host(struct host *host, const struct tree *tree, bool with_uses) {
     for (size_t i = 0; i < READERS; i++)
         source_sysfs_read_bus(host, tree, readers[i]);
     if (host->count)
         qsort(host->devices, host->count, sizeof *host->devices, source_sysfs_by_address);
+    host->is_partial = host->source.scope;
+    if (host->is_partial && !part_complete(host, tree))
+        return false;
     usb_doubt_controllers(host, tree);
     iommu_find_groups(host, tree);
     pci_find_controllers(host, tree);
     pci_find_obstacles(host, tree);
-    source_sysfs_find_names(host, tree);
+    if (host->is_partial)
+        part_name_devices(host);
+    else
+        source_sysfs_find_names(host, tree);
     pci_find_physical_functions(host, tree);
     mdev_find_instances(host, tree);
     scsi_find_devices_above(host, tree);
@@ -123,10 +132,10 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree, b
     if (with_uses) {
         guards_find_uses(host, tree);
         device_files_read(host, tree);
-    } else {
-        source_sysfs_doubt_uses(host);
     }
+    source_sysfs_doubt_uses(host, with_uses);
     pci_find_unsupported_domains(host);
+    return !host->is_partial || host->faults.count == 0;
 }
 
 static bool source_sysfs_has_few_descriptors(const struct faults *faults) {
@@ -139,6 +148,7 @@ static bool source_sysfs_has_few_descriptors(const struct faults *faults) {
 static int source_sysfs_read(const struct host_source *source, struct host *host, bool with_uses,
                              struct failure *failure) {
     struct tree tree;
+    bool is_whole = true;
     int status = 0;
 
     *host = (struct host){.source = *source, .root = source_sysfs_plain_root(source->root)};
@@ -154,16 +164,21 @@ static int source_sysfs_read(const struct host_source *source, struct host *host
                              "%s/sys/bus/usb",
                              host->root, host->root);
     else
-        source_sysfs_read_host(host, &tree, with_uses);
+        is_whole = source_sysfs_read_host(host, &tree, with_uses);
     if (source_sysfs_has_few_descriptors(&host->faults))
         status = failure_set(failure,
                              "cannot read the devices below %s: too many open files: raise the "
                              "limit, ulimit -n",
                              host->root);
-    if (status < 0)
+    host->source.scope = NULL;
+    if (status < 0 || !is_whole)
         host_finish(host);
     tree_close(&tree);
-    return status;
+    if (is_whole)
+        return status;
+    struct host_source all = *source;
+    all.scope = NULL;
+    return source_sysfs_read(&all, host, with_uses, failure);
 }
 
 static int source_sysfs_load(const struct host_source *source, struct host *host,
@@ -188,7 +203,7 @@ static bool source_sysfs_driver_of(const struct host *host, const struct device 
         row++;
     if (!tree_open(&tree, host->root))
         return false;
-    int directory = source_sysfs_open_device(&tree, readers[row], device->address);
+    int directory = bus_reader_open(&tree, readers[row], device->address);
     if (directory >= 0) {
         char *name = readers[row]->driver_of(&tree, device, directory);
         int length = snprintf(driver, size, "%s", name ? name : "");
@@ -225,6 +240,7 @@ struct host_source source_sysfs(const char *root) {
     return (struct host_source){.root = root ? root : "",
                                 .load = source_sysfs_load,
                                 .load_devices = source_sysfs_load_devices,
+                                .load_names = source_sysfs_load_names,
                                 .last_seqnum = source_sysfs_last_seqnum,
                                 .boot_id = source_sysfs_boot_id,
                                 .settling = settle_state,

@@ -140,6 +140,7 @@ struct device {
     enum pci_header header; /* PCI only */
     enum pci_kind kind;     /* PCI only: has it an Express capability? */
     bool boot_vga;
+    bool is_outside;           /* of what was read of the host: see `scope` of struct host_source */
     bool is_console_keyboard;  /* see `keyboards` of struct host */
     bool has_bars;             /* PCI: `bars` is known */
     bool goes_with_controller; /* which is in the same IOMMU group: the group then is viable */

@@ -406,6 +406,10 @@ bool match_device(const struct criterion *criteria, const struct device *device)
     return match_alternatives(criteria, device, match_condition) == MATCH_YES;
 }
 
+bool match_may_select(const struct criterion *criteria, const struct device *device) {
+    return match_alternatives(criteria, device, match_condition) != MATCH_NO;
+}
+
 /* For a device that is not on the host: only the id of a USB device is known, and the address of a
  * PCI device too. */
 static enum match_value match_remembered(const struct criterion *criterion,

@@ -104,6 +104,9 @@ bool match_criterion(const struct criterion *criterion, const struct device *dev
 /* The same for a list of alternatives. */
 bool match_device(const struct criterion *criteria, const struct device *device);
 
+/* Whether the criteria may select it: also by what is not known of it. */
+bool match_may_select(const struct criterion *criteria, const struct device *device);
+
 /* Whether a `never` selects the device; one with an error selects all that it may mean. */
 bool match_guard_device(const struct guard *guard, const struct device *device);
 

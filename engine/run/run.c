@@ -314,6 +314,48 @@ bool run_load_host(struct run *run) {
     return false;
 }
 
+static bool run_may_be_meant(const struct host_scope *scope, const struct device *device) {
+    const struct action_list *actions = scope->context;
+    for (size_t i = 0; i < actions->count; i++)
+        for (const struct target *target = actions->list[i].action->targets; target;
+             target = target->next)
+            if (match_may_select(target->device, device))
+                return true;
+    return false;
+}
+
+/* Whether a part of the host tells what is to be done: a VM that has started gets PCI devices. */
+static bool run_needs_part(const struct run *run, const struct action_list *actions) {
+    bool only = run->config->event->name == EVENT_STARTED && !run->pass;
+    for (size_t i = 0; i < actions->count && only; i++) {
+        const struct action *action = actions->list[i].action;
+        only = action->verb == VERB_ATTACH && action->backend == BACKEND_VFIO &&
+               !plan_has_option(action, OPTION_TAKE);
+    }
+    return only;
+}
+
+/* The start of a VM waits for its devices: the rest of the host is read after the call. */
+static bool run_load_part(struct run *run) {
+    struct action_list actions = match_event(run->config->program, run->config->event);
+    struct host_source source = *run->config->host_source;
+    struct host_scope scope = {run_may_be_meant, &actions};
+    struct failure ignored;
+    source.scope = &scope;
+    bool loaded = run_needs_part(run, &actions) && source.load(&source, &run->host, &ignored) == 0;
+    free(actions.list);
+    return loaded || run_load_host(run);
+}
+
+/* Whether the plan is to attach all devices, and has a reason against none: what a part of the host
+ * does not show could only be another one. */
+static bool run_is_clear(const struct plan *plan) {
+    bool is = !plan->omitted_count;
+    for (size_t i = 0; i < plan->count; i++)
+        is &= plan->entries[i].kind == PLAN_STEP;
+    return is;
+}
+
 /* The other VMs that run; and once every VM, if a word of a rule may mean another one than the
  * event's. */
 static bool run_load_other_vms(struct run *run, struct event *event) {
@@ -354,6 +396,7 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
                                    struct task *task) {
     const struct device *device = entry->device;
     const char *driver = device->driver;
+    run->host.source.load_names(&run->host);
     char *message =
         task->released
             ? memory_printf("%s (again: the guest released it while booting)", entry->device->name)
@@ -583,6 +626,36 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
                : RUN_NEXT;
 }
 
+/* False: the host cannot be read. */
+static bool run_plan(struct run *run, const struct event *event) {
+    const struct run_config *config = run->config;
+    if (!run->has_version)
+        run->libvirt_version = virt_version(run->virt);
+    run->has_version = true;
+    const struct plan_request request = {
+        .program = config->program,
+        .event = event,
+        .host = &run->host,
+        .others = run->others.list,
+        .other_count = run->others.count,
+        .busy = run->busy,
+        .busy_count = run->busy_count,
+        .kept = run->kept,
+        .kept_count = run->kept_count,
+        .takes_nothing = run->phase == RUN_RECHECKING,
+        .parked = vm_state_is_parked(config->state, run_vm(run), &run->vm_start),
+        .libvirt_version = run->libvirt_version};
+    plan_init(&run->plan, &request);
+    if (!run->host.is_partial || run_is_clear(&run->plan))
+        return true;
+    plan_finish(&run->plan);
+    host_finish(&run->host);
+    if (!run_load_host(run))
+        return false;
+    plan_init(&run->plan, &request);
+    return true;
+}
+
 /* Plans for the VM and the host as they are now, and does what is due. The VM's lock keeps other
  * engines from it. */
 static enum run_outcome run_pass(struct run *run) {
@@ -605,25 +678,8 @@ static enum run_outcome run_pass(struct run *run) {
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
-    if (run_load_domain(run, &run->domain) && run_load_host(run) &&
-        run_load_other_vms(run, &event)) {
-        if (!run->has_version)
-            run->libvirt_version = virt_version(run->virt);
-        run->has_version = true;
-        plan_init(&run->plan,
-                  &(struct plan_request){
-                      .program = config->program,
-                      .event = &event,
-                      .host = &run->host,
-                      .others = run->others.list,
-                      .other_count = run->others.count,
-                      .busy = run->busy,
-                      .busy_count = run->busy_count,
-                      .kept = run->kept,
-                      .kept_count = run->kept_count,
-                      .takes_nothing = run->phase == RUN_RECHECKING,
-                      .parked = vm_state_is_parked(config->state, run_vm(run), &run->vm_start),
-                      .libvirt_version = run->libvirt_version});
+    if (run_load_domain(run, &run->domain) && run_load_part(run) &&
+        run_load_other_vms(run, &event) && run_plan(run, &event)) {
         outcome = RUN_NEXT;
         if (!run->pass++)
             run_look_returned(run);

@@ -1,0 +1,179 @@
+#include "engine/host/part.h"
+
+#include "engine/host/bus_reader.h"
+#include "engine/host/device_set.h"
+#include "engine/model/device_class.h"
+#include "lexer/memory.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PCI "sys/bus/pci/devices"
+
+enum { CLASS_DISPLAY = 0x03, QEMU_DOMAIN_LENGTH = 4 };
+
+/* "pci:v00001AC1d0000089Asv00001AC1sd0000089Abc08sc80i00": all that identifies a device, in one
+ * read. */
+bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
+                     struct device *device) {
+    char path[64];
+    unsigned vendor, id, subvendor, subid, base, sub, interface;
+    snprintf(path, sizeof path, PCI "/%s", device->address);
+    char *text = tree_attribute(tree, path, "modalias");
+    int count = text ? sscanf(text, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &id,
+                              &subvendor, &subid, &base, &sub, &interface)
+                     : 0;
+
+    free(text);
+    if (count != 7 || !vendor)
+        return false;
+    struct device known = *device;
+    known.id = (struct device_id){(uint16_t)vendor, (uint16_t)id};
+    if (subvendor)
+        known.subsystem = (struct device_id){(uint16_t)subvendor, (uint16_t)subid};
+    known.class_code = base << 16 | sub << 8 | interface;
+    known.unknown = DEVICE_UNKNOWN_ALL | DEVICE_UNKNOWN_PHYSICAL;
+    if (scope->may_be(scope, &known))
+        return false;
+    *device = known;
+    return device->is_outside = true;
+}
+
+/* The PCI devices in the scope. */
+static struct device_set part_devices(const struct host *host) {
+    struct device_set set = {0};
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI && !host->devices[i].is_outside)
+            device_set_add(&set, i);
+    return set;
+}
+
+/* Whether a path in sysfs is one of these devices, or of what is behind one. */
+static bool part_has_path(const struct host *host, const struct device_set *set, const char *path) {
+    for (size_t i = 0; i < set->count; i++) {
+        const char *address = host->devices[set->items[i]].address;
+        size_t length = strlen(address);
+        for (const char *at = path; (at = strstr(at, address)); at += length)
+            if (at > path && at[-1] == '/' && (!at[length] || at[length] == '/'))
+                return true;
+    }
+    return false;
+}
+
+static bool part_is_of_console(const struct device *device) {
+    return device->bus == BUS_PCI &&
+           (device->class_code >> 16 == CLASS_DISPLAY || device_is_usb_controller(device));
+}
+
+/* Displays share files of their drivers, as /dev/nvidiactl, and one shows the host's console, which
+ * matters to each of them and to keyboards. */
+static void part_read_displays(struct host *host, const struct tree *tree,
+                               const struct device_set *set) {
+    bool matters = false;
+    for (size_t i = 0; i < set->count; i++)
+        matters |= part_is_of_console(&host->devices[set->items[i]]);
+    for (size_t i = 0; i < host->count && matters; i++) {
+        struct device *device = &host->devices[i];
+        if (!device->is_outside || !part_is_of_console(device))
+            continue;
+        char *path = memory_printf(PCI "/%s", device->address);
+        char *boot_vga = tree_attribute(tree, path, "boot_vga");
+        device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
+        device->driver = tree_link_name(tree, path, "driver");
+        free(boot_vga);
+        free(path);
+    }
+}
+
+/* The devices of the group that are not read yet. */
+static bool part_read_group(struct host *host, const struct tree *tree, int group) {
+    char *path = memory_printf("sys/kernel/iommu_groups/%d/devices", group);
+    struct names members = tree_list(tree, path);
+    bool is_known = members.count;
+
+    for (size_t i = 0; i < members.count && is_known; i++) {
+        const struct device *member = host_find(host, BUS_PCI, members.items[i]);
+        struct device *device = member ? &host->devices[member - host->devices] : NULL;
+        is_known = device;
+        if (!device || !device->is_outside)
+            continue;
+        char *address = memory_strdup(device->address);
+        device_finish(device);
+        *device = (struct device){.bus = BUS_PCI,
+                                  .address = address,
+                                  .iommu_group = -1,
+                                  .numa_node = -1,
+                                  .vf_number = -1,
+                                  .scsi_type = SCSI_UNKNOWN};
+        is_known = bus_reader_read(tree, &bus_reader_pci, device, &members);
+    }
+    tree_finish_names(&members);
+    free(path);
+    return is_known;
+}
+
+/* Of a virtual function, one that has some, and what a controller's driver made, more of the host
+ * matters. */
+static bool part_is_ordinary(const struct device *device) {
+    return !device->obstacle && device->iommu_group >= 0 && !device->physical &&
+           !device->virtual_functions && !device->mdev_type_count;
+}
+
+bool part_complete(struct host *host, const struct tree *tree) {
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *device = &host->devices[i];
+        if (device->bus != BUS_PCI)
+            continue;
+        if (strcspn(device->address, ":") > QEMU_DOMAIN_LENGTH)
+            return false;
+        if (!device->is_outside &&
+            (!part_is_ordinary(device) || !part_read_group(host, tree, device->iommu_group)))
+            return false;
+    }
+    struct device_set set = part_devices(host);
+    part_read_displays(host, tree, &set);
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        if (device->bus == BUS_PCI)
+            continue;
+        char *link =
+            memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
+        char *path = tree_resolve(tree, link);
+        device->is_outside = path && !part_has_path(host, &set, path);
+        free(path);
+        free(link);
+    }
+    device_set_finish(&set);
+    return true;
+}
+
+void part_name_devices(struct host *host) {
+    for (size_t i = 0; i < host->count; i++)
+        if (!host->devices[i].name)
+            host->devices[i].name =
+                memory_printf("%s device", device_bus(host->devices[i].bus)->label);
+}
+
+/* An entry is a link to its directory below its device, and of a disk with several paths (NVMe)
+ * below no device. One that is no link, as of an old kernel, may be on any device. */
+bool part_has_class(const struct host *host, const struct tree *tree, const char *class) {
+    struct names names = tree_list(tree, class);
+    int directory = tree_directory(tree, class);
+    struct device_set set = part_devices(host);
+    bool has = directory < 0 || !names.count;
+
+    for (size_t i = 0; i < names.count && !has; i++) {
+        char target[PATH_MAX];
+        ssize_t size = readlinkat(directory, names.items[i], target, sizeof target - 1);
+        target[size < 0 ? 0 : size] = '\0';
+        has = size <= 0 || strstr(target, "/nvme-subsys") || part_has_path(host, &set, target);
+    }
+    if (directory >= 0)
+        close(directory);
+    device_set_finish(&set);
+    tree_finish_names(&names);
+    return has;
+}

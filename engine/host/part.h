@@ -1,0 +1,25 @@
+/*
+ * Reading a part of the host: what a rule may mean, and not all the rest. That is quick on a host
+ * of thousands of devices; see `scope` of struct host_source. What is left out counts as in use.
+ */
+#ifndef ENGINE_PART_H
+#define ENGINE_PART_H
+
+#include "engine/host/host.h"
+#include "engine/host/tree.h"
+
+/* Reads what identifies a PCI device. True: it is outside of the scope, and is marked so. */
+bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
+                     struct device *device);
+
+/* When all buses are read: adds the rest of the IOMMU groups, and marks what is on other buses and
+ * not behind a device in the scope. False: the whole host has to be read. */
+bool part_complete(struct host *host, const struct tree *tree);
+
+/* Names for the PCI devices until load_names() reads them. */
+void part_name_devices(struct host *host);
+
+/* Whether entries of that class of sysfs ("sys/class/net") may be on devices in the scope. */
+bool part_has_class(const struct host *host, const struct tree *tree, const char *class);
+
+#endif
