@@ -141,17 +141,30 @@ status_wait_never(struct status_wait *wait, const char *hint, const char *format
     return STATUS_WAIT_NEVER;
 }
 
-/* The first row that a rule wants and that the VM does not have. What may be missing is waited for
- * as long as it can come. */
+static bool status_wait_is_impossible(const struct status_row *row) {
+    return row->state == STATE_ABSENT || row->state == STATE_REFUSED;
+}
+
+/* Whether no engine attaches it any more, whatever else one is at work for: an engine has given it
+ * up since the VM started, and it is still impossible. */
+static bool status_wait_is_final(const struct status_row *row) {
+    return row->state == STATE_DETACHED || (status_wait_is_impossible(row) && row->since);
+}
+
+/* A row that a rule wants and that the VM does not have: a final one, else the first. What may be
+ * missing is waited for as long as it can come. */
 static const struct status_row *status_wait_missing(const struct status_vm *vm) {
+    const struct status_row *first = NULL;
     for (size_t i = 0; i < vm->count; i++) {
         const struct status_row *row = &vm->rows[i];
-        bool is_dispensable =
-            row->optional && (row->state == STATE_ABSENT || row->state == STATE_REFUSED);
-        if (row->rule && row->state != STATE_ATTACHED && !is_dispensable)
+        bool is_dispensable = row->optional && status_wait_is_impossible(row);
+        if (!row->rule || row->state == STATE_ATTACHED || is_dispensable)
+            continue;
+        if (status_wait_is_final(row))
             return row;
+        first = first ? first : row;
     }
-    return NULL;
+    return first;
 }
 
 static enum status_wait_verdict
@@ -212,7 +225,7 @@ enum status_wait_verdict status_wait_judge(struct status_wait *wait, const struc
         return status_wait_judge_off(wait, vm);
     if (!missing)
         return STATUS_WAIT_DONE;
-    if (missing->state == STATE_DETACHED || vm->vm_state.parked_since)
+    if (status_wait_is_final(missing) || vm->vm_state.parked_since)
         return status_wait_give_up(wait, missing, NULL);
     return status_wait_judge_missing(wait, vm, missing);
 }
