@@ -5,6 +5,7 @@
 #include "lexer/terminal.h"
 #include "parser/suggest.h"
 
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <locale.h>
 #include <signal.h>
@@ -202,7 +203,16 @@ static int main_close_output(int status) {
     return status;
 }
 
+/* A file would get the number of a closed one, and what is printed. To use these fails, too. */
+static void main_fill_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return;
+}
+
 int main(int argc, char **argv) {
+    main_fill_descriptors();
     signal(SIGXFSZ, SIG_IGN); /* a limit on file size fails the write */
     /* The other hash needs a random number, and json-c 0.15 ends the program where it gets none. */
     json_global_set_string_hash(JSON_C_STR_HASH_PERLLIKE);

@@ -27,7 +27,7 @@
 enum {
     PART = 4096,           /* bytes that a writable pipe takes at once: PIPE_BUF */
     FULL_PAGE = 64 * 1024, /* of output, buffered while there is more to read */
-    POLL_MS = 1000,        /* where inotify does not work */
+    POLL_MS = 1000,        /* where inotify does not tell what changes */
     LINES_MAX = 1000000,   /* of -n */
     DATE_SIZE = 16,
 };
@@ -476,8 +476,8 @@ static enum log_output command_log_read_all(struct log_view *log) {
 static int command_log_watch(const struct log_view *log) {
     int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (notify >= 0 && inotify_add_watch(notify, log_read_directory(log_merge_log(log->merge)),
-                                         IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE_SELF |
-                                             IN_MOVE_SELF | IN_ONLYDIR) >= 0)
+                                         IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE |
+                                             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >= 0)
         return notify;
     if (notify >= 0)
         close(notify);
@@ -499,24 +499,38 @@ static bool command_log_read_changes(int notify) {
 }
 
 /* The reader may close the pipe while there is nothing to write. */
-static enum log_output command_log_wait_for_more(const struct log_view *log, int notify) {
+static enum log_output command_log_wait_for_more(const struct log_view *log, int notify,
+                                                 int limit_ms) {
     struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
-    int count = poll(ready, 3, notify < 0 ? POLL_MS : -1);
+    int count = poll(ready, 3, limit_ms);
     if (count < 0 && errno != EINTR)
         return ENDS_BADLY;
     return count > 0 && (ready[0].revents || ready[1].revents) ? ENDS_WELL : GOES_ON;
 }
 
-/* The watch is set up before the log is read, so that no line is missed in between. */
+static bool command_log_has_file(const struct log_view *log) {
+    return access(log_read_path(log_merge_log(log->merge)), F_OK) == 0 ||
+           access(log_read_path(log_merge_events(log->merge)), F_OK) == 0;
+}
+
+/* The watch is set up before the log is read, so that no line is missed in between. Without a file
+ * the directory may be removed and made again; the kernel does not report that as long as one of
+ * its files is open. */
 static enum log_output command_log_follow(struct log_view *log) {
     int notify = -1;
     enum log_output outcome = GOES_ON;
     while (outcome == GOES_ON) {
+        bool has_file = command_log_has_file(log);
+        if (notify >= 0 && !has_file) {
+            close(notify);
+            notify = -1;
+        }
         if (notify < 0)
             notify = command_log_watch(log);
         outcome = command_log_read_all(log);
         if (outcome == GOES_ON)
-            outcome = command_log_wait_for_more(log, notify);
+            outcome =
+                command_log_wait_for_more(log, notify, has_file && notify >= 0 ? -1 : POLL_MS);
         if (notify >= 0 && command_log_read_changes(notify)) {
             close(notify);
             notify = -1;
@@ -549,8 +563,10 @@ static int command_log_report_failure(const struct log_view *log) {
     const struct log_reader *reader = log_read_error(log_merge_log(log->merge))
                                           ? log_merge_log(log->merge)
                                           : log_merge_events(log->merge);
-    return command_failf(error == EACCES || error == EPERM ? "run as root" : NULL,
-                         "the log %s cannot be read: %s", log_read_path(reader),
+    const char *hint = error == EACCES || error == EPERM ? "run as root"
+                       : error == EINVAL ? "remove it: the next event makes a file of that name"
+                                         : NULL;
+    return command_failf(hint, "the log %s cannot be read: %s", log_read_path(reader),
                          error == EINVAL ? "it is not a file" : strerror(error));
 }
 
@@ -645,8 +661,11 @@ static int command_log_show(struct log_view *log) {
     command_log_print_last(log);
     if (outcome == GOES_ON)
         outcome = command_log_write_page(log);
-    if (outcome == GOES_ON && command_log_error(log) && (!log->shown || !log->follow))
-        return command_log_report_failure(log);
+    if (outcome == GOES_ON && command_log_error(log)) {
+        int status = command_log_report_failure(log);
+        if (!log->shown || !log->follow)
+            return status;
+    }
     if (outcome == GOES_ON && !log->shown && !log->groups.open_count)
         command_log_report_nothing(log);
     if (outcome == GOES_ON && log->follow)

@@ -129,7 +129,7 @@ static int log_read_open_file(struct log_reader *reader, const char *path) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno != ENOENT)
-        reader->error = errno;
+        reader->error = errno == ELOOP ? EINVAL : errno; /* a symbolic link */
     if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
         reader->error = EINVAL;
         close(fd);
@@ -228,15 +228,17 @@ static void log_read_compact(struct log_reader *reader) {
     reader->used = 0;
 }
 
-/* Also drops an incomplete line: its writer may remove it again. */
-static void log_read_forget(struct log_reader *reader) {
+/* Also drops an incomplete line: its writer may remove it again. Returns whether the log was
+ * truncated, and is to be read from its beginning. */
+static bool log_read_forget(struct log_reader *reader) {
     struct stat status;
     log_read_compact(reader);
     reader->size = 0;
     if (fstat(reader->now, &status) != 0 || status.st_size >= reader->offset)
-        return;
-    reader->offset = 0; /* the log was truncated */
+        return false;
+    reader->offset = 0;
     reader->skipping = false;
+    return true;
 }
 
 static void log_read_take(struct log_reader *reader, size_t length, bool with_newline,
@@ -272,11 +274,12 @@ static bool log_read_take_line(struct log_reader *reader, bool torn, const char 
         log_read_compact(reader);
         if (log_read_read_more(reader))
             continue;
-        if (torn && left && !skipped)
+        if (torn && left && !skipped) {
             log_read_take(reader, left, false, line, size);
-        else
-            log_read_forget(reader);
-        return torn && left && !skipped;
+            return true;
+        }
+        if (!log_read_forget(reader))
+            return false;
     }
 }
 

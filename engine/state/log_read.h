@@ -44,7 +44,8 @@ bool log_read_next(struct log_reader *reader, const char **line, size_t *size);
 
 enum { LOG_LINE_LIMIT = 4 << 20 };
 
-/* Why a file of the log could not be read, as errno; 0: nothing failed, or there is no log. */
+/* Why a file of the log could not be read, as errno, EINVAL: it is not a file; 0: nothing failed,
+ * or there is no log. */
 int log_read_error(const struct log_reader *reader);
 /* Whether a file of the log was found so far. */
 bool log_read_found(const struct log_reader *reader);
