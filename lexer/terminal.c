@@ -27,8 +27,8 @@ static size_t terminal_width(FILE *out, bool is_terminal) {
 struct terminal terminal_of(FILE *out) {
     const char *no_colour = getenv("NO_COLOR"), *kind = getenv("TERM");
     bool is_terminal = isatty(fileno(out));
-    return (struct terminal){.colour = is_terminal && !(no_colour && *no_colour) &&
-                                       !(kind && !strcmp(kind, "dumb")),
+    return (struct terminal){.colour = is_terminal && !(no_colour && *no_colour) && kind && *kind &&
+                                       strcmp(kind, "dumb") != 0,
                              .width = terminal_width(out, is_terminal)};
 }
 

@@ -40,6 +40,10 @@ static void colour_needs_a_terminal(void **state) {
     unsetenv("NO_COLOR");
     setenv("TERM", "dumb", 1);
     assert_false(terminal_of(file).colour);
+    setenv("TERM", "", 1);
+    assert_false(terminal_of(file).colour);
+    unsetenv("TERM");
+    assert_false(terminal_of(file).colour);
     assert_int_equal(terminal_of(file).width, 80);
     fclose(file);
 }
