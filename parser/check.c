@@ -443,13 +443,14 @@ static void check_option_mismatch(struct checker *checker, const struct rule *ru
     bool detach = action->verb == VERB_DETACH;
     if (action->verb == VERB_REQUIRE && !action->backend)
         return; /* any backend that fits the device */
-    char *as = memory_printf("as %s", syntax_backend_text(action->backend));
-    if (action->with_group && (detach || !syntax_backend(action->backend)->group))
+    if (action->with_group && (detach || !syntax_backend(action->backend)->group)) {
+        char *as = memory_printf("as %s", syntax_backend_text(action->backend));
         check_report_option(
             checker, rule, check_manner_span(rule, action, false), "with group",
             detach ? "detach" : as,
             "leave it out: a group is an IOMMU group, of PCI devices that are attached");
-    free(as);
+        free(as);
+    }
     if (detach && action->backend)
         check_report_option(checker, rule, check_manner_span(rule, action, true), "as", "detach",
                             "leave it out: 'detach' takes no backend");

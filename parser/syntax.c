@@ -233,10 +233,11 @@ char *syntax_option_backends(enum token keyword) {
 }
 
 bool syntax_is_backend(enum token keyword) {
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
-        if (backends[backend].keyword == keyword)
-            return true;
-    return false;
+    static const bool is[TOKEN_COUNT] = {
+#define BACKEND(name, ...) [TOKEN_##name] = true,
+#include "lexer/words.def"
+    };
+    return is[keyword];
 }
 
 enum late syntax_late(enum token keyword) {
