@@ -3,13 +3,14 @@
  * of them take. Their output is thrown away; each must end with 0, or by SIGUSR1, which says that
  * it reached what is measured (libvirt.c).
  *
- *     spawn turn RUNS INPUT -- PROGRAM ... -- PROGRAM ...
- *     spawn burst COUNT INPUT -- PROGRAM ...
+ *     spawn turn RUNS PAUSE INPUT -- PROGRAM ... -- PROGRAM ...
+ *     spawn burst COUNT PAUSE INPUT -- PROGRAM ...
  *
  * `turn` runs the programs one after the other, RUNS times round, and prints a line each round: for
- * each program the wall time and the processor time from its start to its end, both in
- * microseconds, and its peak memory in KiB. What a program leaves running behind it is waited for
- * before the next one starts, outside of its time. `burst` runs one program COUNT times at once,
+ * each program the wall time from its start to its end, and the processor time of all that it
+ * started, both in microseconds, and its peak memory in KiB. What a program leaves running behind
+ * it is waited for before the next one starts, outside of its wall time; then PAUSE milliseconds
+ * pass, in which the machine comes to rest. `burst` runs one program COUNT times at once,
  * from as many threads, as libvirtd does, and prints for each the microseconds from the common
  * start to its end. INPUT is a file of at most 64 KiB, which each gets on a pipe that holds it
  * already, or "-".
@@ -61,7 +62,7 @@ static int64_t us(struct timeval time) {
 static long number(const char *text) {
     char *end;
     long value = strtol(text, &end, 10);
-    if (value < 1 || value > INT_MAX || *end)
+    if (end == text || value < 0 || value > INT_MAX || *end)
         fail(text, "not a number");
     return value;
 }
@@ -123,8 +124,16 @@ static void reap_rest(void) {
         ;
 }
 
+/* Of all processes that have ended and were waited for. */
+static int64_t cpu_us(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return us(usage.ru_utime) + us(usage.ru_stime);
+}
+
 static struct cost run(char *const *program, const struct input *input) {
     struct rusage usage;
+    int64_t cpu_before = cpu_us();
     int status, fd = open_input(input);
     alarm(LIMIT_SECONDS); /* a program that hangs ends this one */
     int64_t begin = now_us();
@@ -135,10 +144,11 @@ static struct cost run(char *const *program, const struct input *input) {
     close(fd);
     judge(program, status);
     reap_rest();
-    return (struct cost){end - begin, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss};
+    return (struct cost){end - begin, cpu_us() - cpu_before, usage.ru_maxrss};
 }
 
-static int take_turns(char **words, long runs, const struct input *input) {
+static int take_turns(char **words, long runs, long pause_ms, const struct input *input) {
+    const struct timespec pause = {pause_ms / 1000, pause_ms % 1000 * 1000000};
     char **programs[PROGRAMS];
     size_t count = 0;
     for (char **word = words; *word; word++)
@@ -150,6 +160,7 @@ static int take_turns(char **words, long runs, const struct input *input) {
         }
     for (long i = 0; i < runs; i++) {
         for (size_t j = 0; j < count; j++) {
+            nanosleep(&pause, NULL);
             struct cost cost = run(programs[j], input);
             printf("%lld %lld %ld%c", (long long)cost.wall_us, (long long)cost.cpu_us,
                    cost.memory_kib, j + 1 < count ? ' ' : '\n');
@@ -215,12 +226,13 @@ static int run_burst(char **program, long count, const struct input *input) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6 || strcmp(argv[4], "--") != 0)
-        fail("usage", "turn|burst COUNT INPUT -- PROGRAM ... [-- PROGRAM ...]");
-    struct input input = read_input(argv[3]);
+    if (argc < 7 || strcmp(argv[5], "--") != 0)
+        fail("usage", "turn|burst COUNT PAUSE INPUT -- PROGRAM ... [-- PROGRAM ...]");
+    struct input input = read_input(argv[4]);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    int status = strcmp(argv[1], "burst") ? take_turns(argv + 4, number(argv[2]), &input)
-                                          : run_burst(argv + 5, number(argv[2]), &input);
+    int status = strcmp(argv[1], "burst")
+                     ? take_turns(argv + 5, number(argv[2]), number(argv[3]), &input)
+                     : run_burst(argv + 6, number(argv[2]), &input);
     free(input.bytes);
     return status;
 }
