@@ -34,8 +34,9 @@ static char *backend_disk_scsi_text(const struct host *host, const struct device
     char *text = memory_strdup("");
     for (size_t i = 0; i < host->count; i++) {
         const struct device *scsi = &host->devices[i];
-        const struct device_file *disk = device_find_file(scsi, FILE_BLOCK, 0);
-        if (disk && device_is_on(scsi, device))
+        const struct device_file *disk =
+            device_is_on(scsi, device) ? device_find_file(scsi, FILE_BLOCK, 0) : NULL;
+        if (disk)
             memory_append(&text, "%sscsi \"%s\"%s", *text ? ", " : "", scsi->address,
                           disk->is_empty ? " (no medium)" : "");
     }

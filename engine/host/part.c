@@ -2,6 +2,7 @@
 
 #include "engine/host/bus_reader.h"
 #include "engine/host/device_set.h"
+#include "engine/host/pci.h"
 #include "engine/model/device_class.h"
 #include "lexer/memory.h"
 
@@ -15,26 +16,17 @@
 
 enum { CLASS_DISPLAY = 0x03, QEMU_DOMAIN_LENGTH = 4 };
 
-/* "pci:v00001AC1d0000089Asv00001AC1sd0000089Abc08sc80i00": all that identifies a device, in one
- * read. */
 bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
                      struct device *device) {
     char path[64];
-    unsigned vendor, id, subvendor, subid, base, sub, interface;
+    struct device known = *device;
     snprintf(path, sizeof path, PCI "/%s", device->address);
     char *text = tree_attribute(tree, path, "modalias");
-    int count = text ? sscanf(text, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &id,
-                              &subvendor, &subid, &base, &sub, &interface)
-                     : 0;
+    bool is_known = pci_identify(&known, text);
 
     free(text);
-    if (count != 7 || !vendor)
+    if (!is_known)
         return false;
-    struct device known = *device;
-    known.id = (struct device_id){(uint16_t)vendor, (uint16_t)id};
-    if (subvendor)
-        known.subsystem = (struct device_id){(uint16_t)subvendor, (uint16_t)subid};
-    known.class_code = base << 16 | sub << 8 | interface;
     known.unknown = DEVICE_UNKNOWN_ALL | DEVICE_UNKNOWN_PHYSICAL;
     if (scope->may_be(scope, &known))
         return false;

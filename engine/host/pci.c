@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -171,13 +172,38 @@ static int pci_read_group(const struct reading *reading) {
     return is_number ? (int)group : is_unknown ? BUS_READER_GROUP_UNKNOWN : -1;
 }
 
+/* "pci:v00001AC1d0000089Asv00001AC1sd0000089Abc08sc80i00" */
+bool pci_identify(struct device *device, const char *modalias) {
+    unsigned vendor, id, subvendor, subid, base, sub, interface;
+
+    if (!modalias || sscanf(modalias, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &id,
+                            &subvendor, &subid, &base, &sub, &interface) != 7)
+        return false;
+    device->id = (struct device_id){(uint16_t)vendor, (uint16_t)id};
+    if (subvendor)
+        device->subsystem = (struct device_id){(uint16_t)subvendor, (uint16_t)subid};
+    device->class_code = base << 16 | sub << 8 | interface;
+    return vendor;
+}
+
+/* One file tells it; or else, as of a recorded host, five do. */
+static void pci_read_identity(const struct reading *reading) {
+    struct device *device = reading->device;
+    char *modalias = tree_directory_attribute(reading->directory, "modalias");
+
+    if (!pci_identify(device, modalias)) {
+        device->id = bus_reader_id(reading, "vendor", "device");
+        device->subsystem = pci_read_subsystem(reading);
+        device->class_code = bus_reader_need_hex(reading, "class", CLASS_MAX);
+    }
+    free(modalias);
+}
+
 static void pci_read(const struct reading *reading) {
     struct device *device = reading->device;
-    char *boot_vga = bus_reader_fact(reading, "boot_vga");
 
-    device->id = bus_reader_id(reading, "vendor", "device");
-    device->subsystem = pci_read_subsystem(reading);
-    device->class_code = bus_reader_need_hex(reading, "class", CLASS_MAX);
+    char *boot_vga = bus_reader_fact(reading, "boot_vga");
+    pci_read_identity(reading);
     device->driver = bus_reader_link(reading, "driver");
     device->iommu_group = pci_read_group(reading);
     device->numa_node = pci_read_numa_node(reading);

@@ -6,6 +6,9 @@
 #include "engine/host/host.h"
 #include "engine/host/tree.h"
 
+/* Sets the ids and the class by the device's `modalias`; NULL or an odd text: false. */
+bool pci_identify(struct device *device, const char *modalias);
+
 /* The controller that makes a device's PCI domain, for devices in a domain above ffff (Intel VMD).
  * After iommu_find_groups(). */
 void pci_find_controllers(struct host *host, const struct tree *tree);

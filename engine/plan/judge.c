@@ -167,12 +167,15 @@ static bool judge_is_attached_by(const struct action *action, const struct devic
 }
 
 /* Whether rules may attach the device, and it would leave the host with that controller. */
-static bool judge_may_lose(const struct device *device, const struct device *controller) {
+static bool judge_may_have_devices(const struct device *controller) {
     enum { CLASS_STORAGE = 0x01 };
+    return device_is_usb_controller(controller) || controller->class_code >> 16 == CLASS_STORAGE;
+}
+
+static bool judge_may_lose(const struct device *device, const struct device *controller) {
     if (device->bus == BUS_USB)
         return device_is_usb_controller(controller) && !device->is_bridge;
-    return device->bus == BUS_SCSI &&
-           (device_is_usb_controller(controller) || controller->class_code >> 16 == CLASS_STORAGE);
+    return device->bus == BUS_SCSI && judge_may_have_devices(controller);
 }
 
 /* Another rule attaches a device behind the controller, which would leave the host with it. */
@@ -180,7 +183,8 @@ static struct verdict judge_rules_behind(const struct judge *judge, const struct
                                          const struct backend_type *backend) {
     const struct host *host = judge->host;
     const struct program *program = judge->program;
-    if (!program || controller->bus != BUS_PCI || !backend->needs_iommu)
+    if (!program || controller->bus != BUS_PCI || !backend->needs_iommu ||
+        !judge_may_have_devices(controller))
         return (struct verdict){0};
     for (size_t i = 0; i < host->count; i++) {
         const struct device *device = &host->devices[i];
