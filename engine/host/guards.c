@@ -86,32 +86,27 @@ static const struct guard {
     bool (*may_be_of)(const struct device *device);
     /* And every device that nodes of this graph sit on may be, whatever its class. */
     enum { NO_GRAPH, BLOCK_GRAPH, NET_GRAPH } graph;
-    /* Much is read for it: a partial snapshot does without it where none of its devices can be in
-     * use so. */
-    bool reads_much;
 } guards[] = {
-    {"for storage", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH, true},
-    {"for its network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH, true},
-    {"in a program", open_files_find_usage, guards_may_be_open, NO_GRAPH, true},
-    {"as a display", console_find_displays, guards_may_be_display, NO_GRAPH, false},
-    {"for its console", console_find_ports, guards_may_have_ports, NO_GRAPH, false},
-    {"for its keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH, false},
-    {"for virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH, false},
+    {"for storage", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH},
+    {"for its network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
+    {"in a program", open_files_find_usage, guards_may_be_open, NO_GRAPH},
+    {"as a display", console_find_displays, guards_may_be_display, NO_GRAPH},
+    {"for its console", console_find_ports, guards_may_have_ports, NO_GRAPH},
+    {"for its keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
+    {"for virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},
 };
 
-/* Whether a device that is not left out may be in use so. A display may be so without a driver: the
- * kernel's own for the firmware's framebuffer has a device file of it. */
+/* Whether a device that is not left out may be in use so. Much is read for a graph; the other
+ * guards read little, or their files may be of any device. */
 static bool guards_may_find(const struct guard *guard, const struct host *host,
                             const struct tree *tree) {
-    for (size_t i = 0; i < host->count; i++) {
-        const struct device *device = &host->devices[i];
-        if (!device->is_outside && (guard->may_be_of(device) || device->boot_vga ||
-                                    device->class_code >> 16 == CLASS_DISPLAY))
+    if (guard->graph == NO_GRAPH)
+        return true;
+    for (size_t i = 0; i < host->count; i++)
+        if (!host->devices[i].is_outside && guard->may_be_of(&host->devices[i]))
             return true;
-    }
-    return guard->graph == BLOCK_GRAPH ? part_has_class(host, tree, "sys/class/block")
-           : guard->graph == NET_GRAPH ? part_has_class(host, tree, "sys/class/net")
-                                       : false;
+    return part_has_class(host, tree,
+                          guard->graph == BLOCK_GRAPH ? "sys/class/block" : "sys/class/net");
 }
 
 /* The devices whose use the guard may have missed, and the controllers above them. */
@@ -155,7 +150,7 @@ void guards_find_uses(struct host *host, const struct tree *tree) {
     usage_init(&usage, host, tree);
     for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
         size_t first = tree->faults->count;
-        if (host->is_partial && guards[i].reads_much && !guards_may_find(&guards[i], host, tree))
+        if (host->is_partial && !guards_may_find(&guards[i], host, tree))
             continue;
         guards[i].find(&usage);
         if (tree->faults->count > first)

@@ -374,9 +374,11 @@ void open_files_find_usage(struct usage *usage) {
     struct all_users all = {memory_zalloc((count + 1) * sizeof *all.host),
                             memory_zalloc((count + 1) * sizeof *all.vm)};
 
+    struct tree tree = *usage->tree;
+    tree.faults = NULL; /* a hint that lacks something does not make the use unknown */
     open_files_each(usage, open_files_note_users, &all);
     for (size_t i = 0; i < count; i++) {
-        char *stop = open_files_stop_text(usage->tree, &all.host[i]);
+        char *stop = open_files_stop_text(&tree, &all.host[i]);
         char *text = open_files_users_text(&all.host[i]);
         if (text)
             usage_add(usage, i, USE_PROCESS, stop, "uses it in %s", text);

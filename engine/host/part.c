@@ -14,7 +14,11 @@
 
 #define PCI "sys/bus/pci/devices"
 
-enum { CLASS_DISPLAY = 0x03, QEMU_DOMAIN_LENGTH = 4 };
+enum {
+    CLASS_DISPLAY = 0x03,
+    CLASS_OLD_DISPLAY = 0x0001, /* from before there was a class for it */
+    QEMU_DOMAIN_LENGTH = 4
+};
 
 bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
                      struct device *device) {
@@ -57,7 +61,8 @@ static bool part_has_path(const struct host *host, const struct device_set *set,
 
 static bool part_is_of_console(const struct device *device) {
     return device->bus == BUS_PCI &&
-           (device->class_code >> 16 == CLASS_DISPLAY || device_is_usb_controller(device));
+           (device->class_code >> 16 == CLASS_DISPLAY ||
+            device->class_code >> 8 == CLASS_OLD_DISPLAY || device_is_usb_controller(device));
 }
 
 /* Displays share files of their drivers, as /dev/nvidiactl, and one shows the host's console, which
@@ -108,23 +113,28 @@ static bool part_read_group(struct host *host, const struct tree *tree, int grou
 }
 
 /* Of a virtual function, one that has some, and what a controller's driver made, more of the host
- * matters. */
-static bool part_is_ordinary(const struct device *device) {
-    return !device->obstacle && device->iommu_group >= 0 && !device->physical &&
-           !device->virtual_functions && !device->mdev_type_count;
+ * matters. Linux before 3.8 has no number of them. */
+static bool part_is_ordinary(const struct device *device, const struct tree *tree) {
+    char *function = memory_printf(PCI "/%s/virtfn0", device->address);
+    bool is = !device->obstacle && device->iommu_group >= 0 && !device->physical &&
+              !device->virtual_functions && !device->mdev_type_count && !tree_has(tree, function);
+    free(function);
+    return is;
 }
 
+/* The groups first: what they add need not be ordinary. */
 bool part_complete(struct host *host, const struct tree *tree) {
     for (size_t i = 0; i < host->count; i++) {
         const struct device *device = &host->devices[i];
-        if (device->bus != BUS_PCI)
-            continue;
-        if (strcspn(device->address, ":") > QEMU_DOMAIN_LENGTH)
-            return false;
-        if (!device->is_outside &&
-            (!part_is_ordinary(device) || !part_read_group(host, tree, device->iommu_group)))
+        if (device->bus == BUS_PCI &&
+            (strcspn(device->address, ":") > QEMU_DOMAIN_LENGTH ||
+             (!device->is_outside && !part_read_group(host, tree, device->iommu_group))))
             return false;
     }
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI && !host->devices[i].is_outside &&
+            !part_is_ordinary(&host->devices[i], tree))
+            return false;
     struct device_set set = part_devices(host);
     part_read_displays(host, tree, &set);
     for (size_t i = 0; i < host->count; i++) {

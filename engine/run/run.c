@@ -2,6 +2,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/libvirt/domain_xml.h"
+#include "engine/plan/plan_part.h"
 #include "engine/run/host_setting.h"
 #include "engine/run/restore_settings.h"
 #include "engine/state/freed_note.h"
@@ -314,46 +315,18 @@ bool run_load_host(struct run *run) {
     return false;
 }
 
-static bool run_may_be_meant(const struct host_scope *scope, const struct device *device) {
-    const struct action_list *actions = scope->context;
-    for (size_t i = 0; i < actions->count; i++)
-        for (const struct target *target = actions->list[i].action->targets; target;
-             target = target->next)
-            if (match_may_select(target->device, device))
-                return true;
-    return false;
-}
-
-/* Whether a part of the host tells what is to be done: a VM that has started gets PCI devices. */
-static bool run_needs_part(const struct run *run, const struct action_list *actions) {
-    bool only = run->config->event->name == EVENT_STARTED && !run->pass;
-    for (size_t i = 0; i < actions->count && only; i++) {
-        const struct action *action = actions->list[i].action;
-        only = action->verb == VERB_ATTACH && action->backend == BACKEND_VFIO &&
-               !plan_has_option(action, OPTION_TAKE);
-    }
-    return only;
-}
-
 /* The start of a VM waits for its devices: the rest of the host is read after the call. */
-static bool run_load_part(struct run *run) {
-    struct action_list actions = match_event(run->config->program, run->config->event);
+static bool run_load_part(struct run *run, const struct event *event) {
+    const struct program *program = run->config->program;
+    struct action_list actions = match_event(program, event);
     struct host_source source = *run->config->host_source;
-    struct host_scope scope = {run_may_be_meant, &actions};
+    struct host_scope scope = {plan_part_may_mean, &actions};
     struct failure ignored;
     source.scope = &scope;
-    bool loaded = run_needs_part(run, &actions) && source.load(&source, &run->host, &ignored) == 0;
+    bool loaded = !run->pass && plan_part_may_do(program, event, &actions) &&
+                  source.load(&source, &run->host, &ignored) == 0;
     free(actions.list);
     return loaded || run_load_host(run);
-}
-
-/* Whether the plan is to attach all devices, and has a reason against none: what a part of the host
- * does not show could only be another one. */
-static bool run_is_clear(const struct plan *plan) {
-    bool is = !plan->omitted_count;
-    for (size_t i = 0; i < plan->count; i++)
-        is &= plan->entries[i].kind == PLAN_STEP;
-    return is;
 }
 
 /* The other VMs that run; and once every VM, if a word of a rule may mean another one than the
@@ -646,7 +619,7 @@ static bool run_plan(struct run *run, const struct event *event) {
         .parked = vm_state_is_parked(config->state, run_vm(run), &run->vm_start),
         .libvirt_version = run->libvirt_version};
     plan_init(&run->plan, &request);
-    if (!run->host.is_partial || run_is_clear(&run->plan))
+    if (!run->host.is_partial || plan_part_is_clear(&run->plan))
         return true;
     plan_finish(&run->plan);
     host_finish(&run->host);
@@ -678,7 +651,7 @@ static enum run_outcome run_pass(struct run *run) {
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
-    if (run_load_domain(run, &run->domain) && run_load_part(run) &&
+    if (run_load_domain(run, &run->domain) && run_load_part(run, &event) &&
         run_load_other_vms(run, &event) && run_plan(run, &event)) {
         outcome = RUN_NEXT;
         if (!run->pass++)
