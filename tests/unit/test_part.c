@@ -45,7 +45,7 @@ static void put_modalias(const struct tree_of_test *tree, const struct device *d
     text(value, "pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X\n", device->id.vendor,
          device->id.device, device->subsystem.vendor, device->subsystem.device, class >> 16,
          class >> 8 & 0xff, class & 0xff);
-    put(tree, text(path, PCI "%s/modalias", device->address), device->id.vendor ? value : "");
+    replace(tree, text(path, PCI "%s/modalias", device->address), device->id.vendor ? value : "");
 }
 
 /* The sample host as a tree of one's own, in which each PCI device tells what it is in one file. */
@@ -338,22 +338,32 @@ static void change_driver(const struct tree_of_test *tree) {
         replace_link(tree, path, text(target, "/sys/bus/pci/drivers/%s", ONE_OF(drivers)));
 }
 
-static void change_class(const struct tree_of_test *tree) {
-    static const char *const classes[] = {"030000", "038000", "0c0330", "010802", "020000",
-                                          "040300", "120000", "118000", "060400", "080501"};
+static void set_class(const struct tree_of_test *tree, const struct device *device,
+                      uint32_t class) {
     char path[TEXT_SIZE], value[TEXT_SIZE];
-    const char *address = pick_endpoint(tree)->address;
-    take_away(tree, text(path, PCI "%s/boot_vga", address)); /* only a display has it */
-    replace(tree, text(path, PCI "%s/class", address), text(value, "0x%s\n", ONE_OF(classes)));
+    struct device changed = *device;
+    changed.class_code = class;
+    replace(tree, text(path, PCI "%s/class", device->address), text(value, "0x%06x\n", class));
+    put_modalias(tree, &changed);
+}
+
+/* Only a display has `boot_vga`. */
+static void change_class(const struct tree_of_test *tree) {
+    static const uint32_t classes[] = {0x030000, 0x038000, 0x0c0330, 0x010802, 0x020000,
+                                       0x040300, 0x120000, 0x118000, 0x080501};
+    const struct device *device = pick_endpoint(tree);
+    char path[TEXT_SIZE];
+    take_away(tree, text(path, PCI "%s/boot_vga", device->address));
+    set_class(tree, device, ONE_OF(classes));
 }
 
 /* Also one from before there was a class for displays. */
 static void change_boot_display(const struct tree_of_test *tree) {
-    static const char *const classes[] = {"0x030000\n", "0x000100\n"};
-    const char *address = pick_endpoint(tree)->address;
+    static const uint32_t classes[] = {0x030000, 0x000100};
+    const struct device *device = pick_endpoint(tree);
     char path[TEXT_SIZE];
-    replace(tree, text(path, PCI "%s/class", address), ONE_OF(classes));
-    replace(tree, text(path, PCI "%s/boot_vga", address), "1\n");
+    set_class(tree, device, ONE_OF(classes));
+    replace(tree, text(path, PCI "%s/boot_vga", device->address), "1\n");
 }
 
 static void change_group(const struct tree_of_test *tree) {
@@ -765,6 +775,33 @@ static void test_plans_of_changed_hosts(void **state) {
     assert_true(clear > CHANGES);
 }
 
+/* What VMD's driver made leaves the host with the controller. */
+static void test_a_domain_that_a_driver_made(void **state) {
+    struct tree_of_test *tree = *state;
+    copy_sample(tree, "nas");
+    assert_true(compare_part(tree, "0000:03:00.0") > 0);
+    put_pci(tree, "10001:01:00.0", "144d:a808", "010802");
+    load(tree);
+    put_modalias(tree, pci(tree, "10001:01:00.0"));
+    assert_int_equal(compare_part(tree, "0000:03:00.0"), 0);
+}
+
+/* The boot display tells whether somebody sees the host's console, and so matters to keyboards. */
+static void test_a_display_of_the_old_class(void **state) {
+    struct tree_of_test *tree = *state;
+    size_t controllers = 0;
+    copy_sample(tree, "desktop");
+    for (size_t i = 0; i < tree->host.count; i++)
+        if (tree->host.devices[i].boot_vga)
+            set_class(tree, &tree->host.devices[i], 0x000100);
+    load(tree);
+    assert_true(tree->host.keyboards > 0);
+    for (size_t i = 0; i < tree->host.count; i++)
+        if (device_is_usb_controller(&tree->host.devices[i]) && ++controllers)
+            compare_part(tree, tree->host.devices[i].address);
+    assert_true(controllers > 0);
+}
+
 static void assert_may_do(const char *xml, const char *text_of_rules, bool may) {
     struct sample_rules rules;
     struct domain vm;
@@ -807,6 +844,8 @@ int main(void) {
         OWN(test_a_program_that_has_it_open),
         OWN(test_a_program_that_has_it_by_vfio),
         OWN(test_what_is_unknown_may_be_meant),
+        OWN(test_a_domain_that_a_driver_made),
+        OWN(test_a_display_of_the_old_class),
         cmocka_unit_test(test_what_a_part_may_do),
         OWN(test_plans_of_changed_hosts),
     };
