@@ -180,6 +180,10 @@ struct json_object *text_parse_json(const char *text, size_t size) {
     struct json_tokener *tokener = json_tokener_new();
     if (!tokener)
         memory_fail();
+#if JSON_C_VERSION_NUM < (16 << 8) /* 0.16 looks itself */
+    if (!tokener->pb)
+        memory_fail();
+#endif
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     if (used != SIZE_MAX)
         object = json_tokener_parse_ex(tokener, escaped, (int)used);

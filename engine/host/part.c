@@ -160,7 +160,7 @@ void part_name_devices(struct host *host) {
 }
 
 /* An entry is a link to its directory below its device, and of a disk with several paths (NVMe)
- * below no device. One that is no link, as of an old kernel, may be on any device. */
+ * below no device. One that is not a link, as of an old kernel, may be on any device. */
 bool part_has_class(const struct host *host, const struct tree *tree, const char *class) {
     struct names names = tree_list(tree, class);
     int directory = tree_directory(tree, class);

@@ -176,6 +176,7 @@ static int pci_read_group(const struct reading *reading) {
 bool pci_identify(struct device *device, const char *modalias) {
     unsigned vendor, id, subvendor, subid, base, sub, interface;
 
+    /* NOLINTNEXTLINE(cert-err34-c): no number is longer than its type */
     if (!modalias || sscanf(modalias, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &id,
                             &subvendor, &subid, &base, &sub, &interface) != 7)
         return false;

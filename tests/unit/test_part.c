@@ -1,4 +1,4 @@
-/* A part of the host tells of its devices what the whole tells, on every sample host. */
+/* A part of the host says the same of its devices as the whole does, on every sample host. */
 #include "tests/unit/host_tree.h"
 
 #include "engine/host/tree.h"
@@ -190,7 +190,7 @@ static void test_what_cannot_be_read_is_looked_for_everywhere(void **state) {
     host_finish(&host);
 }
 
-/* Of a device that is no disk, network card or display only what has it open is looked for. */
+/* Of a device that is not a disk, network card or display only what has it open is looked for. */
 static void test_a_program_that_has_it_open(void **state) {
     struct tree_of_test *tree = *state;
     const char *coral = "0000:03:00.0";
