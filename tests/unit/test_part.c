@@ -1,5 +1,6 @@
 /* A part of the host says the same of its devices as the whole does, on every sample host. */
 #include "tests/unit/host_tree.h"
+#include "tests/unit/range.h"
 
 #include "engine/host/tree.h"
 #include "engine/plan/plan_part.h"
@@ -238,12 +239,46 @@ static void test_what_is_unknown_may_be_meant(void **state) {
     size_t outside = compare_part(tree, coral);
     path_in(tree, PCI "0000:05:00.0/modalias", path);
     assert_int_equal(unlink(path), 0);
-    assert_in_range(compare_part(tree, coral), 1, outside - 1);
+    assert_int_in_range(compare_part(tree, coral), 1, outside - 1);
     put(tree,
         text(name, "sys/kernel/iommu_groups/%d/devices/0000:77:00.0",
              pci(tree, coral)->iommu_group),
         "");
     assert_int_equal(compare_part(tree, coral), 0);
+}
+
+static void assert_partial(const struct tree_of_test *tree, const char *address, bool is_partial) {
+    struct host host;
+
+    load_part(tree, address, &host);
+    assert_int_equal(host.is_partial, is_partial);
+    host_finish(&host);
+}
+
+/* What virtual functions and mediated devices of it do matters to it. */
+static void test_a_device_with_parts_needs_the_whole_host(void **state) {
+    struct tree_of_test *tree = *state;
+    const char *coral = "0000:03:00.0", *card = "0000:05:00.0";
+    char name[TEXT_SIZE];
+
+    copy_sample(tree, "nas");
+    assert_partial(tree, coral, true);
+    put(tree, text(name, PCI "%s/sriov_numvfs", coral), "2\n");
+    assert_partial(tree, coral, false);
+    assert_partial(tree, card, true);
+    put(tree, text(name, PCI "%s/mdev_supported_types/part-1/available_instances", card), "2\n");
+    put(tree, text(name, PCI "%s/mdev_supported_types/part-1/device_api", card), "vfio-pci\n");
+    assert_partial(tree, card, false);
+}
+
+/* What a plan leaves out, a device outside of the part may be. */
+static void test_a_plan_that_leaves_something_out_is_not_clear(void **state) {
+    struct plan plan = {0};
+
+    (void)state;
+    assert_true(plan_part_is_clear(&plan));
+    plan.omitted_count = 1;
+    assert_false(plan_part_is_clear(&plan));
 }
 
 /* ---- Hosts that are changed at random, always in the same way ---- */
@@ -844,6 +879,8 @@ int main(void) {
         OWN(test_a_program_that_has_it_open),
         OWN(test_a_program_that_has_it_by_vfio),
         OWN(test_what_is_unknown_may_be_meant),
+        OWN(test_a_device_with_parts_needs_the_whole_host),
+        cmocka_unit_test(test_a_plan_that_leaves_something_out_is_not_clear),
         OWN(test_a_domain_that_a_driver_made),
         OWN(test_a_display_of_the_old_class),
         cmocka_unit_test(test_what_a_part_may_do),
