@@ -96,7 +96,7 @@ $(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c $(LAUNCH)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $(filter %.c,$^) $(OLD_LIBC) \
-		$(if $(OLD_LIBC),-Wl$(comma)--start-group -lgcc_eh -lpthread -lc -Wl$(comma)--end-group)
+		$(if $(OLD_LIBC),-Wl$(comma)-u$(comma)__lll_lock_wait -Wl$(comma)--start-group -lpthread -lgcc_eh -lc -Wl$(comma)--end-group)
 
 # Each word of the language is one row in lexer/words.def: lexer/words writes them to where no compiler can.
 $(B)/lexer/rules.lex.c: lexer/rules.l lexer/words lexer/words.def

@@ -178,12 +178,13 @@ struct json_object *text_parse_json(const char *text, size_t size) {
     char *escaped = memory_resize(NULL, size * JSON_ESCAPE + JSON_ESCAPED, 1);
     size_t used = text_escape_json(text, size, escaped);
     struct json_tokener *tokener = json_tokener_new();
-    if (!tokener)
-        memory_fail();
-#if JSON_C_VERSION_NUM < (16 << 8) /* 0.16 looks itself */
-    if (!tokener->pb)
-        memory_fail();
+#if JSON_C_VERSION_NUM < (16 << 8) /* 0.16 looks itself whether there is a buffer */
+    bool is_made = tokener && tokener->pb;
+#else
+    bool is_made = tokener;
 #endif
+    if (!is_made)
+        memory_fail();
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     if (used != SIZE_MAX)
         object = json_tokener_parse_ex(tokener, escaped, (int)used);

@@ -38,8 +38,7 @@ static void replace_link(const struct tree_of_test *tree, const char *path, cons
     if (symlink(target, way_to(tree, path)) != 0)
         assert_true(errno == ENOTDIR || errno == ELOOP || errno == ENOENT);
 }
-
-/* That of a device of which a file cannot be read is none. */
+/* A device of which a file cannot be read has an empty one. */
 static void put_modalias(const struct tree_of_test *tree, const struct device *device) {
     char path[TEXT_SIZE], value[TEXT_SIZE];
     uint32_t class = device->class_code;
