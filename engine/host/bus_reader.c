@@ -75,6 +75,15 @@ struct device_id bus_reader_id(const struct reading *reading, const char *vendor
     return id.vendor ? id : (struct device_id){0, 0};
 }
 
+struct device bus_reader_device(const struct bus_reader *reader, char *address) {
+    return (struct device){.bus = reader->bus,
+                           .address = address,
+                           .iommu_group = -1,
+                           .numa_node = -1,
+                           .vf_number = -1,
+                           .scsi_type = SCSI_UNKNOWN};
+}
+
 int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, const char *address) {
     char *path = memory_printf("%s/%s", reader->directory, address);
     int directory = tree_directory(tree, path), error = errno;

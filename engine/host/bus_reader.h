@@ -29,6 +29,8 @@ struct bus_reader {
 
 extern const struct bus_reader bus_reader_pci, bus_reader_usb, bus_reader_scsi;
 
+/* A device of which nothing is read yet, and which takes the address. */
+struct device bus_reader_device(const struct bus_reader *reader, char *address);
 /* The device's directory in sysfs; -1 with errno. */
 int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, const char *address);
 /* Opens the device's directory, and reads it. False: it was unplugged meanwhile. */

@@ -78,7 +78,7 @@ struct host_source {
      */
     int (*load_devices)(const struct host_source *source, struct host *host,
                         struct failure *failure);
-    /* Reads the names of a partial snapshot's PCI devices, which load() left out. */
+    /* Reads the names of PCI devices which load() left out of a partial snapshot, once. */
     void (*load_names)(struct host *host);
     /* SEQNUM of the kernel's last uevent; 0: unknown. */
     uint64_t (*last_seqnum)(const struct host_source *source);
@@ -196,9 +196,10 @@ struct host {
     size_t count;
     struct graph block, net; /* disks and what is made of them; network interfaces */
     struct faults faults;
-    bool is_partial;  /* see `scope` of its source, which is not kept */
-    bool has_iommu;   /* the kernel made at least one IOMMU group */
-    bool lacks_names; /* there is no list of the names of PCI devices: see names.h */
+    bool leaves_out_names; /* of PCI devices, until load_names() reads them */
+    bool is_partial;       /* see `scope` of its source, which is not kept */
+    bool has_iommu;        /* the kernel made at least one IOMMU group */
+    bool lacks_names;      /* there is no list of the names of PCI devices: see names.h */
     /* The kernel shows all of its USB: at least a root hub, which is not among `devices`, and
      * nothing that cannot be read. */
     bool has_usb;

@@ -99,12 +99,7 @@ static bool part_read_group(struct host *host, const struct tree *tree, int grou
             continue;
         char *address = memory_strdup(device->address);
         device_finish(device);
-        *device = (struct device){.bus = BUS_PCI,
-                                  .address = address,
-                                  .iommu_group = -1,
-                                  .numa_node = -1,
-                                  .vf_number = -1,
-                                  .scsi_type = SCSI_UNKNOWN};
+        *device = bus_reader_device(&bus_reader_pci, address);
         is_known = bus_reader_read(tree, &bus_reader_pci, device, &members);
     }
     tree_finish_names(&members);
@@ -150,13 +145,6 @@ bool part_complete(struct host *host, const struct tree *tree) {
     }
     device_set_finish(&set);
     return true;
-}
-
-void part_name_devices(struct host *host) {
-    for (size_t i = 0; i < host->count; i++)
-        if (!host->devices[i].name)
-            host->devices[i].name =
-                memory_printf("%s device", device_bus(host->devices[i].bus)->label);
 }
 
 /* An entry is a link to its directory below its device, and of a disk with several paths (NVMe)

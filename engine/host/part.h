@@ -16,9 +16,6 @@ bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
  * not behind a device in the scope. False: the whole host has to be read. */
 bool part_complete(struct host *host, const struct tree *tree);
 
-/* Names for the PCI devices until load_names() reads them. */
-void part_name_devices(struct host *host);
-
 /* Whether entries of that class of sysfs ("sys/class/net") may be on devices in the scope. */
 bool part_has_class(const struct host *host, const struct tree *tree, const char *class);
 

@@ -202,8 +202,8 @@ static void pci_read_identity(const struct reading *reading) {
 
 static void pci_read(const struct reading *reading) {
     struct device *device = reading->device;
-
     char *boot_vga = bus_reader_fact(reading, "boot_vga");
+
     pci_read_identity(reading);
     device->driver = bus_reader_link(reading, "driver");
     device->iommu_group = pci_read_group(reading);

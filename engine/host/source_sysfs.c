@@ -49,12 +49,7 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
             continue;
         host->devices = memory_grow(host->devices, host->count, sizeof *host->devices);
         struct device *device = &host->devices[host->count++];
-        *device = (struct device){.bus = reader->bus,
-                                  .address = memory_strdup(all.items[i]),
-                                  .iommu_group = -1,
-                                  .numa_node = -1,
-                                  .vf_number = -1,
-                                  .scsi_type = SCSI_UNKNOWN};
+        *device = bus_reader_device(reader, memory_strdup(all.items[i]));
         if (scope && part_leaves_out(scope, tree, device))
             continue;
         if (!bus_reader_read(tree, reader, device, &all))
@@ -64,31 +59,36 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
     tree_finish_names(&all);
 }
 
-static void source_sysfs_find_names(struct host *host, const struct tree *tree) {
-    struct names_list *names = names_create(tree, host, BUS_PCI);
-
+/* Those that have no name yet. Without a list PCI devices have that of their bus. */
+static void source_sysfs_name_devices(struct host *host, const struct names_list *names) {
     for (size_t i = 0; i < host->count; i++)
         if (!host->devices[i].name)
             host->devices[i].name =
-                host->devices[i].bus == BUS_PCI
+                names && host->devices[i].bus == BUS_PCI
                     ? names_find(names, &host->devices[i])
                     : memory_printf("%s device", device_bus(host->devices[i].bus)->label);
+}
+
+static void source_sysfs_find_names(struct host *host, const struct tree *tree) {
+    struct names_list *names = names_create(tree, host, BUS_PCI);
+
+    source_sysfs_name_devices(host, names);
     names_destroy(names);
 }
 
 static void source_sysfs_load_names(struct host *host) {
     struct tree tree;
 
-    if (host->is_partial && tree_open(&tree, host->root)) {
-        struct names_list *names = names_create(&tree, host, BUS_PCI);
-        for (size_t i = 0; i < host->count; i++)
-            if (host->devices[i].bus == BUS_PCI) {
-                free(host->devices[i].name);
-                host->devices[i].name = names_find(names, &host->devices[i]);
-            }
-        names_destroy(names);
-        tree_close(&tree);
-    }
+    if (!host->leaves_out_names || !tree_open(&tree, host->root))
+        return;
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI) {
+            free(host->devices[i].name);
+            host->devices[i].name = NULL;
+        }
+    source_sysfs_find_names(host, &tree);
+    host->leaves_out_names = false;
+    tree_close(&tree);
 }
 
 /* "/" is the running system, and "tree/" is "tree". */
@@ -121,8 +121,9 @@ static bool source_sysfs_read_host(struct host *host, const struct tree *tree, b
     iommu_find_groups(host, tree);
     pci_find_controllers(host, tree);
     pci_find_obstacles(host, tree);
-    if (host->is_partial)
-        part_name_devices(host);
+    host->leaves_out_names = host->is_partial;
+    if (host->leaves_out_names)
+        source_sysfs_name_devices(host, NULL);
     else
         source_sysfs_find_names(host, tree);
     pci_find_physical_functions(host, tree);
