@@ -226,8 +226,7 @@ unsigned resolve_narrow(unsigned bus_sets, const struct criterion *criterion) {
     unsigned narrowed = 0;
     others = others ? others : RESOLVE_ANY_BUS; /* reported where it is defined */
     for (unsigned set = 1; set <= BUS_NEEDS_ANY; set++)
-        for (unsigned other = bus_sets & 1U << set ? 1 : BUS_NEEDS_ANY + 1; other <= BUS_NEEDS_ANY;
-             other++)
+        for (unsigned other = 1; bus_sets & 1U << set && other <= BUS_NEEDS_ANY; other++)
             if (others & 1U << other && set & other)
                 narrowed |= 1U << (set & other);
     return narrowed;

@@ -166,12 +166,13 @@ static bool judge_is_attached_by(const struct action *action, const struct devic
     return false;
 }
 
-/* Whether rules may attach the device, and it would leave the host with that controller. */
+/* Whether devices that rules may attach can be behind it. */
 static bool judge_may_have_devices(const struct device *controller) {
     enum { CLASS_STORAGE = 0x01 };
     return device_is_usb_controller(controller) || controller->class_code >> 16 == CLASS_STORAGE;
 }
 
+/* Whether rules may attach the device, and it would leave the host with that controller. */
 static bool judge_may_lose(const struct device *device, const struct device *controller) {
     if (device->bus == BUS_USB)
         return device_is_usb_controller(controller) && !device->is_bridge;
