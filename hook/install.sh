@@ -429,16 +429,16 @@ say_files() {
     grouping='' grouped=''
 }
 
+recorded='' # the lines of the manifest, once they are read
 has_lines() { # LINE: whether the manifest has it
-    [ -f "$root$manifest" ] && grep -qxF -- "$1" "$root$manifest"
+    [ -n "$recorded" ] || recorded=$newline$(cat "$root$manifest" 2>/dev/null || :)$newline
+    case $recorded in *"$newline$1$newline"*) ;; *) return 1 ;; esac
 }
 
-recorded='' # the lines of the manifest, once one of us has read them
 record() { # KIND PATH: called before the change, so that after a power cut every change is in the manifest
     current="$current$1 $2$newline"
     [ "$pass" = act ] && ! is_package_tree || return 0
-    [ -n "$recorded" ] || recorded=$newline$(cat "$root$manifest" 2>/dev/null || :)$newline
-    case $recorded in *"$newline$1 $2$newline"*) return ;; esac
+    ! has_lines "$1 $2" || return 0
     echo "$1 $2" >>"$root$manifest"
     recorded="$recorded$1 $2$newline"
 }
@@ -466,7 +466,7 @@ make_directory() { # DIRECTORY, and its parents
 # The manifest records that its own directory was created, which must exist first.
 make_manifest_directory() {
     finish_uninstall
-    made='' directory=${manifest%/*}
+    recorded='' made='' directory=${manifest%/*}
     while [ -n "$directory" ] && [ ! -d "$root$directory" ]; do
         made="dir $directory$newline$made"
         directory=${directory%/*}
@@ -1390,7 +1390,7 @@ plan_and_do() { # COMMAND MESSAGE-IF-NOTHING-IS-TO-DO: plan, ask, do
         exit 0
     }
     confirm
-    pass=act changes=0 hook_changed=no current='' lost=''
+    pass=act changes=0 hook_changed=no current='' lost='' recorded=''
     [ "$1" = uninstall_all ] || is_package_tree || make_manifest_directory
     "$1"
     reload_udev
