@@ -5,10 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { ARENA_FIRST = 256 * 1024, ARENA_LAST = 16 * 1024 * 1024 }; /* sizes of chunks */
-enum { HUGE_PAGE = 2 * 1024 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -29,15 +27,6 @@ static void *memory_checked(void *block) {
 
 void *memory_zalloc(size_t size) {
     return memory_checked(calloc(1, size ? size : 1));
-}
-
-void *memory_large(size_t size) {
-    size_t whole = size / HUGE_PAGE * HUGE_PAGE;
-    if (!whole)
-        return memory_resize(NULL, size, 1);
-    char *block = memory_checked(aligned_alloc(HUGE_PAGE, whole + HUGE_PAGE));
-    madvise(block, whole, MADV_HUGEPAGE); /* a system without them has none */
-    return block;
 }
 
 void *memory_resize(void *block, size_t count, size_t item_size) {
@@ -102,7 +91,7 @@ void *memory_arena_refill(struct arena *arena, size_t size) {
     size_t room = arena->chunks ? 4 * arena->chunks->room : ARENA_FIRST;
     room = room > ARENA_LAST ? ARENA_LAST : room;
     room = room > size ? room : size;
-    struct arena_chunk *chunk = memory_large(sizeof *chunk + room);
+    struct arena_chunk *chunk = memory_resize(NULL, sizeof *chunk + room, 1);
     *chunk = (struct arena_chunk){arena->chunks, room};
     arena->chunks = chunk;
     arena->next = chunk->bytes + size;

@@ -28,9 +28,6 @@ char *memory_vprintf(const char *format, va_list arguments) __attribute__((forma
 /* "out of memory", status 1: for the memory of others' functions. */
 _Noreturn void memory_fail(void);
 
-/* Not zeroed; for what may be many megabytes: in huge pages, where there are any. */
-void *memory_large(size_t size);
-
 /* Room for one more item in a list that grows by doubling; returns the list. */
 void *memory_grow(void *list, size_t count, size_t item_size);
 

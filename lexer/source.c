@@ -105,7 +105,7 @@ static int source_check_file(int fd, const char *path, enum source_trust trust, 
 /* Reads to the end, whatever size was expected: a file may grow, and a pipe has none. */
 static char *source_read_all(int fd, size_t expected, size_t *size) {
     size_t room = expected + 1;
-    char *text = memory_large(room + 1);
+    char *text = memory_resize(NULL, room + 1, 1);
     *size = 0;
     for (;;) {
         ssize_t got = read(fd, text + *size, room - *size);

@@ -342,14 +342,16 @@ static void check_backend_mismatch(struct checker *checker, const struct rule *r
     if (buses == BUS_NEEDS_ANY)
         return;
     unsigned sets = 0;
-    bool told = false; /* of the alternative */
+    const struct criterion *alternative = NULL; /* until it is told */
     for (const struct criterion *one = target->device; one; one = one->next) {
-        told = one->alternative ? check_is_told(one) : told;
+        alternative = one->alternative ? one : alternative;
         sets = resolve_narrow(one->alternative ? RESOLVE_ANY_BUS : sets, one);
         unsigned misfit = check_misfit(sets, buses);
-        if (misfit && !told)
+        if (!misfit || !alternative)
+            continue;
+        if (!check_is_told(alternative))
             check_report_mismatch(checker, rule, action, one, misfit);
-        told |= misfit;
+        alternative = NULL;
     }
 }
 

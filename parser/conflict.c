@@ -338,8 +338,7 @@ static void conflict_compare_all(const struct conflicts *conflicts) {
     size_t size = 16;
     while (size < conflicts->count + conflicts->count / 2)
         size *= 2;
-    const struct conflict **slots = memory_large(size * sizeof *slots), *reported = NULL;
-    memset((void *)slots, 0, size * sizeof *slots);
+    const struct conflict **slots = memory_zalloc(size * sizeof *slots), *reported = NULL;
     for (const struct conflict *one = conflicts->list; one; one = one->next) {
         size_t at = one->hash & (size - 1);
         while (slots[at] && !(slots[at]->hash == one->hash && conflict_is_same(slots[at], one)))

@@ -224,7 +224,8 @@ unsigned resolve_narrow(unsigned bus_sets, const struct criterion *criterion) {
     bool is_known = criterion->kind == CRITERION_NAME && criterion->resolved && !criterion->negated;
     unsigned others = is_known ? criterion->definition->bus_sets : 1U << resolve_buses(criterion);
     unsigned narrowed = 0;
-    others = others ? others : RESOLVE_ANY_BUS; /* reported where it is defined */
+    if (!others || others == RESOLVE_ANY_BUS) /* none: reported where it is defined */
+        return bus_sets;
     for (unsigned set = 1; set <= BUS_NEEDS_ANY; set++)
         for (unsigned other = 1; bus_sets & 1U << set && other <= BUS_NEEDS_ANY; other++)
             if (others & 1U << other && set & other)

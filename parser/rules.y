@@ -164,8 +164,11 @@ static struct word *rules_bare_argument(struct parser *parser, struct span span,
 
 /* A VM's name that may be a glob, or may not be meant as a name. */
 static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text) {
-    if (word_check_is_everyday_name(text))
-        return rules_new_word(parser, span, WORD_PLAIN, text);
+    if (word_check_is_everyday_name(text)) {
+        struct word *word = rules_new_word(parser, span, WORD_PLAIN, text);
+        word->everyday = true;
+        return word;
+    }
     size_t before = parser->values.diagnostics->count;
     if (!rules_report_quotes(parser, span, text))
         syntax_error_odd_name(&parser->values, span, text);

@@ -31,8 +31,9 @@ struct word {
     struct word *next;
     const char *text;
     struct span span;
-    enum word_kind kind;
-    enum word_field field;
+    enum word_kind kind : 8;
+    enum word_field field : 8;
+    bool everyday; /* a bare VM that is nothing but lower case letters, digits, '-' and '_' */
     uint32_t hash; /* of the text */
 };
 
@@ -101,15 +102,16 @@ struct criterion {
         unsigned bus;             /* a bit of BUS_NEEDS_... */
         struct criterion *parent; /* the physical function: conditions that must all hold */
     };
-    enum criterion_kind kind;
     int32_t number; /* of VF: the N of virtfnN in sysfs; -1: any */
-    bool alternative;
-    bool negated;                /* "not": what does not meet it */
-    bool like;                   /* of PRODUCT, MANUFACTURER, SERIAL: `text` is a glob */
-    bool any_vendor, any_device; /* of an id: '*' */
-    bool resolved;               /* of a name: `definition` is set */
-    bool incomplete;             /* of a device's first: one of its words was not understood */
-    bool either; /* of an alternative's first: no device meets all of it, so a guard may mean any */
+    enum criterion_kind kind : 8;
+    bool alternative : 1;
+    bool negated : 1;                    /* "not": what does not meet it */
+    bool like : 1;                       /* of PRODUCT, MANUFACTURER, SERIAL: `text` is a glob */
+    bool any_vendor : 1, any_device : 1; /* of an id: '*' */
+    bool resolved : 1;                   /* of a name: `definition` is set */
+    bool incomplete : 1; /* of a device's first: one of its words was not understood */
+    bool either : 1; /* of an alternative's first: no device meets all of it, so a guard may mean
+                        any */
 };
 
 enum quantifier {
@@ -216,8 +218,8 @@ struct action {
     };
     struct action_option *options;
     struct span span;
-    enum verb verb;
-    enum backend backend;
+    enum verb verb : 8;
+    enum backend backend : 8;
     bool with_group;
 };
 

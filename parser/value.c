@@ -30,11 +30,14 @@ static bool value_all_hex(const char *text, size_t length) {
     return length > 0;
 }
 
-static bool value_id_half(const char *text, size_t length, uint16_t *value, bool *any) {
-    *any = length == 1 && *text == '*';
-    if (*any)
-        return true;
+static bool value_is_any_half(const char *text, size_t length) {
+    return length == 1 && *text == '*';
+}
+
+static bool value_id_half(const char *text, size_t length, uint16_t *value) {
     unsigned number = 0;
+    if (value_is_any_half(text, length))
+        return true;
     for (size_t i = 0; i < length; i++) {
         if (!isxdigit((unsigned char)text[i]))
             return false;
@@ -66,7 +69,7 @@ static bool value_hint_separator(struct diagnostic *diagnostic, const char *text
 
 /* A half without its leading zeros, or with 0x before it, corrected; NULL: it cannot be. */
 static char *value_corrected_half(const char *text, size_t length) {
-    if (length == 1 && *text == '*')
+    if (value_is_any_half(text, length))
         return memory_strdup("*");
     if (length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         text += 2;
@@ -151,10 +154,11 @@ bool value_id(struct parse_context *context, struct criterion *criterion, struct
                         "write it as lspci -nn and lsusb do: 1ac1:089a");
         return false;
     }
-    if (!value_id_half(text, (size_t)(colon - text), &criterion->id.vendor,
-                       &criterion->any_vendor) ||
-        !value_id_half(colon + 1, strlen(colon + 1), &criterion->id.device,
-                       &criterion->any_device)) {
+    size_t length = (size_t)(colon - text), rest = strlen(colon + 1);
+    criterion->any_vendor = value_is_any_half(text, length);
+    criterion->any_device = value_is_any_half(colon + 1, rest);
+    if (!value_id_half(text, length, &criterion->id.vendor) ||
+        !value_id_half(colon + 1, rest, &criterion->id.device)) {
         if (!value_continues_mistake(context, span))
             value_hint_id(value_bad_id(context, span), text, colon);
         return false;

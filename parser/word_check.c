@@ -300,7 +300,7 @@ bool word_check_is_everyday_name(const char *text) {
 void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm) {
     if (vm->kind == WORD_ANY)
         return;
-    if (!word_check_is_everyday_name(vm->text)) {
+    if (!vm->everyday) {
         if (vm->field == FIELD_UUID && !syntax_is_uuid(vm->text))
             return; /* an error already, or a glob of UUIDs */
         if (vm->kind == WORD_QUOTED)

@@ -57,17 +57,6 @@ static void test_resize_keeps(void **state) {
     free(block);
 }
 
-static void test_large(void **state) {
-    (void)state;
-    static const size_t sizes[] = {0, 1, (2 << 20) - 1, 2 << 20, (5 << 20) + 7};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        char *block = memory_large(sizes[i]);
-        assert_non_null(block);
-        memset(block, 1, sizes[i]);
-        free(block);
-    }
-}
-
 static void test_arena_is_zeroed_and_aligned(void **state) {
     (void)state;
     struct arena arena = {0};
@@ -132,7 +121,6 @@ int main(void) {
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_resize_keeps),
-        cmocka_unit_test(test_large),
         cmocka_unit_test(test_arena_is_zeroed_and_aligned),
         cmocka_unit_test(test_arena_texts_stay),
         cmocka_unit_test(test_arena_takes_what_is_larger_than_a_chunk),
