@@ -133,7 +133,9 @@ void print_target(FILE *out, const struct target *target, bool expand) {
 }
 
 static void print_duration(FILE *out, uint32_t milliseconds) {
-    if (milliseconds && milliseconds % 60000 == 0)
+    if (milliseconds && milliseconds % 3600000 == 0)
+        fprintf(out, "%uh", milliseconds / 3600000);
+    else if (milliseconds && milliseconds % 60000 == 0)
         fprintf(out, "%um", milliseconds / 60000);
     else if (milliseconds % 1000 == 0)
         fprintf(out, "%us", milliseconds / 1000);

@@ -199,6 +199,7 @@ const struct action_option *syntax_find_option(const struct action_option *first
                                                enum option_kind kind);
 
 enum { DURATION_LIMIT_MS = 24 * 60 * 60 * 1000 };
+#define DURATION_FORMS "a whole number and its unit: 500ms, 30s, 2m or 1h, up to 24h"
 enum { CONTROLLER_LIMIT = 15 };        /* the highest index of a controller */
 enum { VLAN_LIMIT = 4094 };            /* 0 and 4095 have other meanings, IEEE 802.1Q */
 enum { VF_LIMIT = 65535 };             /* TotalVFs of the SR-IOV capability has 16 bits */
@@ -317,7 +318,7 @@ char *value_corrected_address(const char *text);
 enum token value_token_of(const char *text);
 /* The keyword that the text is, except for upper case; else NULL. */
 const char *value_lower_case(const char *text);
-/* "500ms", "5s" or "2m", at most DURATION_LIMIT_MS. False: it is not one. */
+/* "500ms", "5s", "2m" or "1h", at most DURATION_LIMIT_MS. False: it is not one. */
 bool value_read_duration(uint32_t *milliseconds, const char *text);
 /* A number and a unit, even if it is longer than the limit. */
 bool value_has_unit(const char *text);

@@ -679,7 +679,7 @@ static const char *value_known_unit(const char *unit) {
         {"", "s"},        {"sec", "s"},   {"secs", "s"},   {"second", "s"},
         {"seconds", "s"}, {"min", "m"},   {"mins", "m"},   {"minute", "m"},
         {"minutes", "m"}, {"msec", "ms"}, {"msecs", "ms"}, {"S", "s"},
-        {"M", "m"},       {"h", "h"},     {"hour", "h"},   {"hours", "h"},
+        {"M", "m"},       {"H", "h"},     {"hour", "h"},   {"hours", "h"},
     };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(unit, units[i][0]))
@@ -689,7 +689,14 @@ static const char *value_known_unit(const char *unit) {
 
 /* Milliseconds of a unit; 0: it is not one. */
 static unsigned long long value_unit_scale(const char *unit) {
-    return !strcmp(unit, "ms") ? 1 : !strcmp(unit, "s") ? 1000 : !strcmp(unit, "m") ? 60000 : 0;
+    static const struct {
+        const char *name;
+        unsigned long long scale;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(unit, units[i].name))
+            return units[i].scale;
+    return 0;
 }
 
 bool value_read_duration(uint32_t *milliseconds, const char *text) {
@@ -717,18 +724,15 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
             diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
                            "'%s' is not a duration", text);
         const char *known = isdigit((unsigned char)*text) ? value_known_unit(unit) : NULL;
-        if (known && *known == 'h' && number < 100)
-            diagnostic_hint(diagnostic, "did you mean '%llum'?", number * 60);
-        else if (known && *known != 'h')
+        if (known)
             diagnostic_hint(diagnostic, "did you mean '%llu%s'?", number, known);
         else
-            diagnostic_hint(diagnostic,
-                            "a duration is a whole number and its unit: 500ms, 5s or 2m");
+            diagnostic_hint(diagnostic, "write " DURATION_FORMS);
         return false;
     }
     diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
-                                   "'%s' is longer than the limit of 1440m", text),
-                    "the limit is 24 hours");
+                                   "'%s' is longer than the limit", text),
+                    "write " DURATION_FORMS);
     return false;
 }
 

@@ -23,7 +23,7 @@ syntax match virtRulesId /\<\%(\x\{4}\|\*\):\%(\x\{4}\|\*\)\>/
 syntax match virtRulesAddress /\<\%([[:xdigit:]*?]\+:\)\?[[:xdigit:]*?]\+:[[:xdigit:]*?]\+\.[0-7*?]\>/
 syntax match virtRulesAddress /\<\%(\x\{5,8}\|\%(\<at\s\+\)\@<=\x\{4}\):\*/
 syntax match virtRulesPort /\<\d\+-\d\+\%(\.\d\+\)*\>/
-syntax match virtRulesNumber /\<\d\+\%(ms\|s\|m\)\?\>/
+syntax match virtRulesNumber /\<\d\+\%(ms\|s\|m\|h\)\?\>/
 
 syntax match virtRulesEscape /\\["\\]/ contained
 syntax region virtRulesString start=/"/ skip=/\\./ end=/"/ oneline contains=virtRulesEscape

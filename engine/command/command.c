@@ -377,6 +377,13 @@ bool command_has_one_vm(const struct command_line *line, int *status) {
     return false;
 }
 
+uint32_t command_read_wait(const struct command *command, const char *text) {
+    uint32_t milliseconds = 0;
+    if (!value_read_duration(&milliseconds, text) || !milliseconds)
+        command_usage(command, "'%s' is not a duration: write " DURATION_FORMS, text);
+    return milliseconds;
+}
+
 /* --- what several commands read */
 
 int command_load_host(const struct command_line *line, struct host *host) {

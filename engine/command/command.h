@@ -156,6 +156,9 @@ bool command_park_log(struct park *park, struct json_object *collect,
 int command_apply_vm(const struct command_line *line, const char *vm, struct json_object *results);
 /* Whether the operands are one VM; else `*status` is EXIT_USAGE, after saying so. */
 bool command_has_one_vm(const struct command_line *line, int *status);
+/* Reads a time to wait, in milliseconds and not 0. Returns 0 for any other text, after saying so as
+ * command_usage(). */
+uint32_t command_read_wait(const struct command *command, const char *text);
 
 /* Sets a key to the number, or to null when it is negative: not known. */
 void command_put_number(struct json_object *object, const char *key, int number);

@@ -71,11 +71,8 @@ static int command_park_run(const struct command *command, int argc, char **argv
     if (!command_parse(&options.line, command, argc, argv, &status) ||
         !command_has_one_vm(line, &status))
         return status;
-    if (options.wait && (!value_read_duration(&wait_ms, options.wait) || !wait_ms))
-        return command_usage(command,
-                             "'%s' is not a duration: write a whole number and its unit, 500ms, "
-                             "90s or 5m, up to 1440m",
-                             options.wait);
+    if (options.wait && !(wait_ms = command_read_wait(command, options.wait)))
+        return EXIT_USAGE;
     struct host_source source = source_sysfs(line->sysroot);
     struct park_request request = {
         .vm = {.host_source = &source,

@@ -665,12 +665,7 @@ static int command_status_read_options(struct view *view, const struct command *
     if (view->waits && line->domain_xml)
         return command_usage(command, "--wait asks libvirt about the VM: leave out --domain-xml");
     const char *time = view->waits ? line->words[1] : NULL;
-    if (time && (!value_read_duration(&view->wait_ms, time) || !view->wait_ms))
-        return command_usage(command,
-                             "'%s' is not a duration: write a whole number and its unit, 500ms, "
-                             "30s or 2m",
-                             time);
-    return EXIT_FINE;
+    return time && !(view->wait_ms = command_read_wait(command, time)) ? EXIT_USAGE : EXIT_FINE;
 }
 
 static int command_status_run(const struct command *command, int argc, char **argv) {

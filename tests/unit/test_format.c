@@ -159,6 +159,16 @@ static char *meaning(const char *text) {
     return result;
 }
 
+static void durations_have_their_largest_unit(void **state) {
+    (void)state;
+    char *text = meaning("on vm a started attach 1ac1:089a as vfio within 120m after 90s\n");
+    assert_non_null(strstr(text, " within 2h after 90s\n"));
+    free(text);
+    text = meaning("on vm a started attach 1ac1:089a as vfio within 60000ms after 0s\n");
+    assert_non_null(strstr(text, " within 1m after 0s\n"));
+    free(text);
+}
+
 static size_t count_of(const char *text, char wanted) {
     size_t count = 0;
     for (; *text; text++)
@@ -353,6 +363,7 @@ int main(void) {
         cmocka_unit_test(long_lines_are_broken),
         cmocka_unit_test(a_file_with_a_syntax_error_is_refused),
         cmocka_unit_test(a_file_that_is_only_unwise_is_not),
+        cmocka_unit_test(durations_have_their_largest_unit),
         cmocka_unit_test(every_example_keeps_its_meaning),
         cmocka_unit_test(generated_rules_keep_their_meaning),
     };

@@ -126,7 +126,7 @@ static void test_lumps(void **state) {
         "5s",
         "500ms",
         "2m",
-        "1440m",
+        "24h",
         "-1",
         "+",
         "=",
