@@ -15,6 +15,7 @@
 enum {
     READ_SIZE = 64 * 1024,
     OPEN_TRIES = 16, /* the files may be renamed meanwhile */
+    HEAD_SIZE = 256, /* of a line: it has the time */
 };
 
 /* --- one line */
@@ -79,6 +80,10 @@ struct log_reader {
     off_t offset; /* of `text` in the file being read */
     char *text;
     size_t used, size, room; /* bytes of it returned, read, allocated */
+    /* The beginning of the last returned line that is not empty, and where in the file it is. */
+    char head[HEAD_SIZE];
+    size_t head_size;
+    off_t head_offset;
 };
 
 struct log_reader *log_read_open(const char *state, const char *name, bool follow) {
@@ -188,17 +193,31 @@ static int log_read_open_next(struct log_reader *reader) {
     return -1;
 }
 
+static void log_read_rewind(struct log_reader *reader) {
+    reader->offset = 0;
+    reader->used = reader->size = reader->head_size = 0;
+    reader->skipping = false;
+}
+
 static void log_read_switch_to(struct log_reader *reader, int fd) {
     log_read_close_if_open(reader->before);
     reader->before = reader->now;
     reader->now = fd;
     reader->next = -1;
-    reader->offset = 0;
-    reader->used = reader->size = 0;
-    reader->skipping = false;
+    log_read_rewind(reader);
 }
 
 /* --- lines of the file being read */
+
+static ssize_t log_read_at(struct log_reader *reader, char *bytes, size_t size, off_t offset) {
+    ssize_t got;
+    do
+        got = pread(reader->now, bytes, size, offset);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        reader->error = errno;
+    return got;
+}
 
 /* Appends more of the file to `text`; false at its end. */
 static bool log_read_read_more(struct log_reader *reader) {
@@ -206,16 +225,20 @@ static bool log_read_read_more(struct log_reader *reader) {
         reader->room = 2 * reader->room + READ_SIZE;
         reader->text = memory_resize(reader->text, reader->room, 1);
     }
-    ssize_t got;
-    do
-        got = pread(reader->now, reader->text + reader->size, READ_SIZE,
-                    reader->offset + (off_t)reader->size);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        reader->error = errno;
+    ssize_t got = log_read_at(reader, reader->text + reader->size, READ_SIZE,
+                              reader->offset + (off_t)reader->size);
     if (got > 0)
         reader->size += (size_t)got;
     return got > 0;
+}
+
+/* Whether the log was truncated since the last line was returned: the line is no longer where it
+ * was, even if the log is as long again. To be asked after a read, which that makes void. */
+static bool log_read_was_truncated(struct log_reader *reader) {
+    char head[HEAD_SIZE];
+    ssize_t got = log_read_at(reader, head, reader->head_size, reader->head_offset);
+    return got >= 0 &&
+           ((size_t)got != reader->head_size || memcmp(head, reader->head, reader->head_size) != 0);
 }
 
 /* Drops what has been returned. */
@@ -228,23 +251,15 @@ static void log_read_compact(struct log_reader *reader) {
     reader->used = 0;
 }
 
-/* Also drops an incomplete line: its writer may remove it again. Returns whether the log was
- * truncated, and is to be read from its beginning. */
-static bool log_read_forget(struct log_reader *reader) {
-    struct stat status;
-    log_read_compact(reader);
-    reader->size = 0;
-    if (fstat(reader->now, &status) != 0 || status.st_size >= reader->offset)
-        return false;
-    reader->offset = 0;
-    reader->skipping = false;
-    return true;
-}
-
 static void log_read_take(struct log_reader *reader, size_t length, bool with_newline,
                           const char **line, size_t *size) {
     *line = reader->text + reader->used;
     *size = length;
+    if (length || !reader->head_size) {
+        reader->head_size = length + with_newline < HEAD_SIZE ? length + with_newline : HEAD_SIZE;
+        reader->head_offset = reader->offset + (off_t)reader->used;
+        memcpy(reader->head, *line, reader->head_size);
+    }
     reader->used += length + with_newline;
 }
 
@@ -272,14 +287,20 @@ static bool log_read_take_line(struct log_reader *reader, bool torn, const char 
         }
         searched = left;
         log_read_compact(reader);
-        if (log_read_read_more(reader))
+        bool has_more = log_read_read_more(reader);
+        if (log_read_was_truncated(reader)) {
+            log_read_rewind(reader);
+            searched = 0;
+            continue;
+        }
+        if (has_more)
             continue;
         if (torn && left && !skipped) {
             log_read_take(reader, left, false, line, size);
             return true;
         }
-        if (!log_read_forget(reader))
-            return false;
+        reader->size = 0; /* an incomplete line, which its writer may remove again */
+        return false;
     }
 }
 

@@ -357,6 +357,66 @@ static void a_log_that_is_emptied(void **state) {
     log_read_close(reader);
 }
 
+/* And is as long again, or longer, when it is looked at. */
+static void a_log_that_is_filled_again(void **state) {
+    (void)state;
+    static const char *const again[] = {"3\n4\n", "3\n456\n", "3\n\n\n4\n", "3\n4\n5\n6\n"};
+    for (size_t i = 0; i < sizeof again / sizeof *again; i++) {
+        put(path, "w", "1\n2\n", 4);
+        struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
+        expect(reader, "1");
+        expect(reader, "2");
+        expect(reader, NULL);
+        put(path, "w", again[i], strlen(again[i]));
+        for (const char *at = again[i]; *at; at += strcspn(at, "\n") + 1) {
+            char line[8];
+            snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+            expect(reader, line);
+        }
+        expect(reader, NULL);
+        append("7\n");
+        expect(reader, "7");
+        expect(reader, NULL);
+        log_read_close(reader);
+    }
+}
+
+/* Also while lines of what was read before are still to be returned. */
+static void a_long_log_that_is_filled_again(void **state) {
+    (void)state;
+    enum { LINES = 20000 };
+    for (int written = LINES / 2; written <= 2 * LINES; written *= 2) {
+        remove(path);
+        FILE *file = fopen(path, "we");
+        assert_non_null(file);
+        for (int i = 0; i < LINES; i++)
+            fprintf(file, "old %d\n", i);
+        fclose(file);
+        struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
+        expect(reader, "old 0");
+        file = fopen(path, "we");
+        assert_non_null(file);
+        for (int i = 0; i < written; i++)
+            fprintf(file, "new %d\n", i);
+        fclose(file);
+        const char *line;
+        size_t size;
+        int old = 1, fresh = 0;
+        while (log_read_next(reader, &line, &size)) {
+            char expected[32];
+            snprintf(expected, sizeof expected, "new %d", fresh);
+            bool is_new = size == strlen(expected) && !memcmp(line, expected, size);
+            snprintf(expected, sizeof expected, "old %d", old);
+            assert_true(is_new ||
+                        (!fresh && size == strlen(expected) && !memcmp(line, expected, size)));
+            fresh += is_new;
+            old += !is_new;
+        }
+        assert_int_equal(fresh, written);
+        log_read_close(reader);
+    }
+}
+
 static void one_rotation(void **state) {
     (void)state;
     put(rotated, "w", "0\n", 2);
@@ -491,6 +551,8 @@ int main(void) {
         TEST(what_is_appended),
         TEST(a_part_that_is_taken_out_again),
         TEST(a_log_that_is_emptied),
+        TEST(a_log_that_is_filled_again),
+        TEST(a_long_log_that_is_filled_again),
         TEST(one_rotation),
         TEST(two_rotations_between_looks),
         TEST(a_log_that_is_removed),
