@@ -56,8 +56,9 @@ int plan_context_read_domain(const struct command_line *line, struct domain *dom
 }
 
 /* Only the name that was typed is known of the VM. */
-static int plan_context_known_by_name(struct plan_context *context) {
+static int plan_context_known_by_name(struct plan_context *context, const char *why) {
     domain_from_name(&context->domain, context->vm);
+    context->event.name_only = why;
     return EXIT_FINE;
 }
 
@@ -130,7 +131,8 @@ static int plan_context_go_on_without(struct plan_context *context,
     context->note = command_libvirt_note(error);
     if (found && plan_context_wants_definition(context))
         plan_context_read_definition(context, "");
-    return found ? EXIT_FINE : plan_context_known_by_name(context);
+    return found ? EXIT_FINE
+                 : plan_context_known_by_name(context, "libvirt could not be asked for its VMs");
 }
 
 static int plan_context_ask_libvirt(struct plan_context *context, struct virt *virt) {
@@ -186,7 +188,8 @@ static int plan_context_vms_from_tree_of(struct plan_context *context) {
     domain_list_running_in(&context->others, context->line->sysroot, NULL);
     if (index == vms->count) {
         plan_context_suggest_vm(context);
-        return plan_context_known_by_name(context);
+        return plan_context_known_by_name(context, vms->count ? "no VM there has the name typed"
+                                                              : "the VMs there are not known");
     }
     if (!domain_list_take(&context->others, domain_key(&vms->list[index]), &context->domain)) {
         struct domain_list again;

@@ -17,6 +17,9 @@ struct event {
      * borrowed. NULL: not known, and the domain is taken for the only one. */
     const struct domain *vms;
     size_t vm_count;
+    /* Why nothing is known of the domain but a name that a person typed, which may be wrong:
+     * "libvirt could not be asked for its VMs"; borrowed. NULL: it is a VM. */
+    const char *name_only;
     /* The VM has run for a while, and its rules are applied again: devices only, no program. */
     bool settled;
     /* When the domain was read, in the unit of clock_ticks(); 0: when this process was started,

@@ -64,6 +64,17 @@ static const char *near_miss_meant(const struct word *vm, const struct domain *d
     return suggestion.best;
 }
 
+/* Of two names either may be wrong when nobody says which VMs there are. */
+static char *near_miss_typed_hint(const struct word *vm, const struct event *event) {
+    if (vm->kind == WORD_GLOB || !strcmp(vm->text, event->domain->name))
+        return NULL; /* no name, or a title */
+    char *word = text_shell_word(vm->text);
+    char *hint = memory_printf("if that VM is meant, use 'virt-rules plan %s %s'", word,
+                               scanner_event_text(event->name));
+    free(word);
+    return hint;
+}
+
 static char *near_miss_name_hint(const struct word *vm, const char *meant) {
     bool fits = fnmatch(vm->text, meant, 0) == 0;
     if (fits && vm->field) /* a name behind 'title' */
@@ -81,8 +92,11 @@ static bool near_miss_find_name(struct near_misses *misses, const struct rule *r
             continue;
         const char *field = syntax_field_text(vm->field);
         near_miss_add(misses, NEAR_MISS_NAME, rule->source->path, program_line(rule, NULL),
-                      "is for %s%s%s'%s'", *field ? "the " : "", field, *field ? " " : "", vm->text)
-            ->hint = near_miss_name_hint(vm, meant);
+                      "is for %s%s%s'%s'%s%s", *field ? "the " : "", field, *field ? " " : "",
+                      vm->text, event->name_only ? ", and " : "",
+                      event->name_only ? event->name_only : "")
+            ->hint =
+            event->name_only ? near_miss_typed_hint(vm, event) : near_miss_name_hint(vm, meant);
         return true;
     }
     return false;

@@ -77,6 +77,41 @@ static void patterns_and_fields(void **state) {
     assert_miss(EVENT_STARTED, "on vm win* started run \"/x\"", NULL);
 }
 
+static void names_that_were_typed(void **state) {
+    static const struct {
+        const char *vm, *expected;
+    } rows[] = {
+        {"Frigate", ":1 is for 'Frigate', and nobody knows: if that VM is meant, use "
+                    "'virt-rules plan Frigate started'"},
+        {"\"fri gate\"", ":1 is for 'fri gate', and nobody knows: if that VM is meant, "
+                         "use 'virt-rules plan \"fri gate\" started'"},
+        {"Fri*", ":1 is for 'Fri*', and nobody knows"},
+        {"title frigate", ":1 is for the title 'frigate', and nobody knows"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct near_misses misses = {0};
+        struct sample_rules rules;
+        struct domain domain;
+        char *text = memory_printf("on vm %s started run \"/x\"", rows[i].vm);
+        sample_rules_init(&rules, text);
+        domain_from_name(&domain, "frigate");
+        struct event event = {
+            .name = EVENT_STARTED, .domain = &domain, .name_only = "nobody knows"};
+        near_miss_find(&misses, &rules.program, &event);
+        assert_int_equal(misses.count, 1);
+        char *line = near_miss_text(&misses.list[0]);
+        const char *after = strstr(line, ":1 ");
+        assert_non_null(after);
+        assert_string_equal(after, rows[i].expected);
+        free(line);
+        near_miss_finish(&misses);
+        domain_finish(&domain);
+        sample_rules_finish(&rules);
+        free(text);
+    }
+}
+
 static void other_events(void **state) {
     (void)state;
     assert_miss(EVENT_STARTED, "on vm frigate stopped run \"/x\"", "r/50.rules:1 is for stopped");
@@ -259,6 +294,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(similar_names),
         cmocka_unit_test(patterns_and_fields),
+        cmocka_unit_test(names_that_were_typed),
         cmocka_unit_test(other_events),
         cmocka_unit_test(other_devices),
         cmocka_unit_test(names_of_other_vms),
