@@ -342,7 +342,7 @@ static void check_backend_mismatch(struct checker *checker, const struct rule *r
     if (buses == BUS_NEEDS_ANY)
         return;
     unsigned sets = 0;
-    const struct criterion *alternative = NULL; /* until it is told */
+    const struct criterion *alternative = NULL; /* until it is reported */
     for (const struct criterion *one = target->device; one; one = one->next) {
         alternative = one->alternative ? one : alternative;
         sets = resolve_narrow(one->alternative ? RESOLVE_ANY_BUS : sets, one);
