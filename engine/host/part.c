@@ -5,7 +5,9 @@
 #include "engine/host/pci.h"
 #include "engine/model/device_class.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,28 +16,61 @@
 
 #define PCI "sys/bus/pci/devices"
 
+static const char FIRST_DOMAIN[] = "0000:";
+
 enum {
     CLASS_DISPLAY = 0x03,
     CLASS_OLD_DISPLAY = 0x0001, /* from before there was a class for it */
-    QEMU_DOMAIN_LENGTH = 4
+    QEMU_DOMAIN_LENGTH = 4,
+    PLACES = 65536 /* of functions in a domain: bus, slot and function have 16 bits */
 };
 
-bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
-                     struct device *device) {
+/* "03e0<tab>1ac1089a<tab>...": bus, slot and function, then vendor and device. */
+struct device_id *part_read_ids(const struct tree *tree, const struct names *devices) {
+    for (size_t i = 0; i < devices->count; i++)
+        if (!text_starts_with(devices->items[i], FIRST_DOMAIN))
+            return NULL;
+    char *text = tree_read(tree, "proc/bus/pci/devices"), *rest = text, *line;
+    struct device_id *ids = text ? memory_zalloc(PLACES * sizeof *ids) : NULL;
+
+    while ((line = text_next_line(&rest))) {
+        unsigned long place = strtoul(line, &line, 16), id = strtoul(line, NULL, 16);
+        if (place < PLACES)
+            ids[place] = (struct device_id){(uint16_t)(id >> 16), (uint16_t)id};
+    }
+    free(text);
+    return ids;
+}
+
+/* 0:0 where the list does not have it. */
+static struct device_id part_id_of(const struct device_id *ids, const struct device *device) {
+    char *at = device->address + strlen(FIRST_DOMAIN);
+    unsigned long bus = ids ? strtoul(at, &at, 16) : 0, slot = ids ? strtoul(at + 1, &at, 16) : 0;
+    size_t place = bus << 8 | slot << 3 | (ids ? strtoul(at + 1, NULL, 16) : 0);
+    return ids && place < PLACES ? ids[place] : (struct device_id){0, 0};
+}
+
+static bool part_identify(const struct tree *tree, struct device *device) {
     char path[64];
-    struct device known = *device;
     snprintf(path, sizeof path, PCI "/%s", device->address);
     char *text = tree_attribute(tree, path, "modalias");
-    bool is_known = pci_identify(&known, text);
+    bool is_known = pci_identify(device, text);
 
     free(text);
-    if (!is_known)
-        return false;
-    known.unknown = DEVICE_UNKNOWN_ALL | DEVICE_UNKNOWN_PHYSICAL;
-    if (scope->may_be(scope, &known))
-        return false;
-    *device = known;
-    return device->is_outside = true;
+    device->unknown &= is_known ? ~(unsigned)DEVICE_UNKNOWN_CLASS : ~0U;
+    return is_known;
+}
+
+bool part_leaves_out(const struct host_scope *scope, const struct tree *tree,
+                     const struct device_id *ids, struct device *device) {
+    struct device known = *device;
+    known.unknown = DEVICE_UNKNOWN_ALL | DEVICE_UNKNOWN_PHYSICAL | DEVICE_UNKNOWN_CLASS;
+    known.id = part_id_of(ids, device);
+    known.is_outside = (known.id.vendor && !scope->may_be(scope, &known)) ||
+                       (part_identify(tree, &known) && !scope->may_be(scope, &known));
+    if (known.is_outside)
+        *device = known;
+    return known.is_outside;
 }
 
 /* The PCI devices in the scope. */
@@ -67,13 +102,15 @@ static bool part_is_of_console(const struct device *device) {
 
 /* Displays share files of their drivers, as /dev/nvidiactl, and one shows the host's console, which
  * matters to each of them and to keyboards. */
-static void part_read_displays(struct host *host, const struct tree *tree,
+static bool part_read_displays(struct host *host, const struct tree *tree,
                                const struct device_set *set) {
     bool matters = false;
     for (size_t i = 0; i < set->count; i++)
         matters |= part_is_of_console(&host->devices[set->items[i]]);
     for (size_t i = 0; i < host->count && matters; i++) {
         struct device *device = &host->devices[i];
+        if (device->unknown & DEVICE_UNKNOWN_CLASS && !part_identify(tree, device))
+            return false;
         if (!device->is_outside || !part_is_of_console(device))
             continue;
         char *path = memory_printf(PCI "/%s", device->address);
@@ -83,6 +120,7 @@ static void part_read_displays(struct host *host, const struct tree *tree,
         free(boot_vga);
         free(path);
     }
+    return true;
 }
 
 /* The devices of the group that are not read yet. */
@@ -131,8 +169,8 @@ bool part_complete(struct host *host, const struct tree *tree) {
             !part_is_ordinary(&host->devices[i], tree))
             return false;
     struct device_set set = part_devices(host);
-    part_read_displays(host, tree, &set);
-    for (size_t i = 0; i < host->count; i++) {
+    bool is_known = part_read_displays(host, tree, &set);
+    for (size_t i = 0; i < host->count && is_known; i++) {
         struct device *device = &host->devices[i];
         if (device->bus == BUS_PCI)
             continue;
@@ -144,26 +182,71 @@ bool part_complete(struct host *host, const struct tree *tree) {
         free(link);
     }
     device_set_finish(&set);
-    return true;
+    return is_known;
+}
+
+/* Whether there are directories in it, besides those that any PCI device has; also when that cannot
+ * be seen. `count` is of all entries. */
+static bool part_has_directories(const struct tree *tree, const char *path, size_t *count) {
+    static const char *const usual[] = {"..", ".", "link", "msi_irqs", "power"};
+    int fd = tree_directory(tree, path);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    bool has = !directory;
+
+    *count = 0;
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        bool is_usual = false;
+        for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+            is_usual |= strcmp(entry->d_name, usual[i]) == 0;
+        has |= !is_usual && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN);
+        *count += !is_usual;
+    }
+    if (directory)
+        closedir(directory);
+    else if (fd >= 0)
+        close(fd);
+    return has;
+}
+
+/* Whether anything may be behind one of these devices: it would have a directory there. */
+static bool part_may_carry(const struct host *host, const struct tree *tree,
+                           const struct device_set *set) {
+    bool may = false;
+    for (size_t i = 0; i < set->count && !may; i++) {
+        size_t count;
+        char *path = memory_printf(PCI "/%s", host->devices[set->items[i]].address);
+        may = part_has_directories(tree, path, &count);
+        free(path);
+    }
+    return may;
 }
 
 /* An entry is a link to its directory below its device, and of a disk with several paths (NVMe)
  * below no device. One that is not a link, as of an old kernel, may be on any device. */
-bool part_has_class(const struct host *host, const struct tree *tree, const char *class) {
+static bool part_find_class(const struct host *host, const struct tree *tree,
+                            const struct device_set *set, const char *class) {
     struct names names = tree_list(tree, class);
     int directory = tree_directory(tree, class);
-    struct device_set set = part_devices(host);
     bool has = directory < 0 || !names.count;
 
     for (size_t i = 0; i < names.count && !has; i++) {
         char target[PATH_MAX];
         ssize_t size = readlinkat(directory, names.items[i], target, sizeof target - 1);
         target[size < 0 ? 0 : size] = '\0';
-        has = size <= 0 || strstr(target, "/nvme-subsys") || part_has_path(host, &set, target);
+        has = size <= 0 || strstr(target, "/nvme-subsys") || part_has_path(host, set, target);
     }
     if (directory >= 0)
         close(directory);
-    device_set_finish(&set);
     tree_finish_names(&names);
+    return has;
+}
+
+bool part_has_class(const struct host *host, const struct tree *tree, const char *class) {
+    size_t count;
+    struct device_set set = part_devices(host);
+    bool has =
+        (part_has_directories(tree, class, &count) || !count || part_may_carry(host, tree, &set)) &&
+        part_find_class(host, tree, &set, class);
+    device_set_finish(&set);
     return has;
 }

@@ -43,6 +43,7 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
                                   const struct bus_reader *reader) {
     const struct host_scope *scope = reader->bus == BUS_PCI ? host->source.scope : NULL;
     struct names all = tree_list(tree, reader->directory);
+    struct device_id *ids = scope ? part_read_ids(tree, &all) : NULL;
 
     for (size_t i = 0; i < all.count; i++) {
         if (!reader->is_device(all.items[i]))
@@ -50,11 +51,12 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
         host->devices = memory_grow(host->devices, host->count, sizeof *host->devices);
         struct device *device = &host->devices[host->count++];
         *device = bus_reader_device(reader, memory_strdup(all.items[i]));
-        if (scope && part_leaves_out(scope, tree, device))
+        if (scope && part_leaves_out(scope, tree, ids, device))
             continue;
         if (!bus_reader_read(tree, reader, device, &all))
             device_finish(&host->devices[--host->count]);
     }
+    free(ids);
     host->has_usb |= reader->bus == BUS_USB && all.count > 0;
     tree_finish_names(&all);
 }

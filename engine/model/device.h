@@ -116,6 +116,7 @@ enum device_unknown {
     DEVICE_UNKNOWN_DRIVER = 16,
     DEVICE_UNKNOWN_ALL = 31,
     DEVICE_UNKNOWN_PHYSICAL = 32, /* PCI: whether it is a virtual function, and of which */
+    DEVICE_UNKNOWN_CLASS = 64,    /* PCI: with its subsystem */
 };
 
 struct device {

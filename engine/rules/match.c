@@ -361,10 +361,15 @@ static enum match_value match_condition(const struct criterion *criterion,
     case CRITERION_ADDRESS:
         return match_whether(pci && match_address(criterion->text, device->address), false);
     case CRITERION_CLASS:
-        return match_whether(
-            (pci || usb) && match_class(criterion->class_prefix, device->class_code), false);
+        return device->unknown & DEVICE_UNKNOWN_CLASS
+                   ? MATCH_UNKNOWN
+                   : match_whether((pci || usb) &&
+                                       match_class(criterion->class_prefix, device->class_code),
+                                   false);
     case CRITERION_SUBSYSTEM:
-        return match_whether(pci && match_id(criterion, device->subsystem), false);
+        return device->unknown & DEVICE_UNKNOWN_CLASS
+                   ? MATCH_UNKNOWN
+                   : match_whether(pci && match_id(criterion, device->subsystem), false);
     case CRITERION_PORT:
         return match_whether(usb && match_address(criterion->text, device->address), false);
     case CRITERION_BELOW:

@@ -26,6 +26,7 @@ class BigHost:
     def __init__(self, root, functions):
         self.host = load_make().Host(root)
         self.left, self.group, self.cards = functions, 0, 0
+        self.list = []  # /proc/bus/pci/devices, which does not tell domains
         self.coral = "0000:00:1f.0"
         self.function(self.coral, CORAL, "088000", None)
         while self.left > 0:
@@ -49,6 +50,8 @@ class BigHost:
         self.host.files(path, irq=16, revision="0x01", resource="\n".join(["0x0000000000000000 " * 2 + "0x0"] * 13),
                         modalias=f"pci:v0000{vendor}d0000{device}sv0000{vendor}sd0000{device}bc{class_code[:2]}"
                                  f"sc{class_code[2:4]}i{class_code[4:]}")
+        place = int(address[5:7], 16) << 8 | int(address[8:10], 16) << 3 | int(address[11])
+        self.list.append(f"{place:04x}\t{vendor}{device}\t10".lower() + "\t%16x" * 14 % ((0,) * 14) + f"\t{driver or ''}")
         self.left -= 1
         self.group += 1
 
@@ -75,6 +78,7 @@ class BigHost:
 
     def finish(self):
         self.host.uplink(next((name for name in self.host.paths if name.startswith("eth")), "lo"))
+        self.host.file("proc/bus/pci/devices", "\n".join(self.list))
         self.host.finish()
         if os.path.exists(NAMES):  # the full list, as on a real host
             shutil.copy(NAMES, os.path.join(self.host.root, "usr/share/misc/pci.ids"))

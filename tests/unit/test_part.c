@@ -48,6 +48,26 @@ static void put_modalias(const struct tree_of_test *tree, const struct device *d
     replace(tree, text(path, PCI "%s/modalias", device->address), device->id.vendor ? value : "");
 }
 
+/* The kernel's list of all of them, which does not tell domains. */
+static void put_list(const struct tree_of_test *tree) {
+    char *list = NULL;
+    size_t size = 0;
+    unsigned part[4];
+    FILE *out = memory_stream(&list, &size);
+    for (size_t i = 0; i < tree->host.count; i++) {
+        const struct device *one = &tree->host.devices[i];
+        /* NOLINTNEXTLINE(cert-err34-c): no number of an address is longer than its type */
+        if (one->bus == BUS_PCI &&
+            sscanf(one->address, "%x:%x:%x.%x", &part[0], &part[1], &part[2], &part[3]) == 4)
+            fprintf(out, "%02x%02x\t%04x%04x\t10\t%16x\t%16x\t%s\n", part[1],
+                    part[2] << 3 | part[3], one->id.vendor, one->id.device, 0xfe000004, 0x4000,
+                    one->driver ? one->driver : "");
+    }
+    memory_stream_close(out, &list);
+    replace(tree, "proc/bus/pci/devices", list);
+    free(list);
+}
+
 /* The sample host as a tree of one's own, in which each PCI device tells what it is in one file. */
 static void copy_sample(struct tree_of_test *tree, const char *sample) {
     char command[TEXT_SIZE * 2], here[TEXT_SIZE];
@@ -155,6 +175,11 @@ static void compare_all(struct tree_of_test *tree, const char *sample) {
         if (tree->host.devices[i].bus == BUS_PCI)
             outside += compare_part(tree, tree->host.devices[i].address);
     assert_true(outside > 0);
+    put_list(tree);
+    for (size_t i = 0; i < tree->host.count; i++)
+        if (tree->host.devices[i].bus == BUS_PCI)
+            outside -= compare_part(tree, tree->host.devices[i].address);
+    assert_int_equal(outside, 0);
 }
 
 #define ON(HOST)                                                                                   \
@@ -244,6 +269,38 @@ static void test_what_is_unknown_may_be_meant(void **state) {
              pci(tree, coral)->iommu_group),
         "");
     assert_int_equal(compare_part(tree, coral), 0);
+}
+
+static bool is_of_that_vendor(const struct host_scope *scope, const struct device *device) {
+    const struct device_id *id = scope->context;
+    return device_id_is(device->id, *id);
+}
+
+/* With the kernel's list of ids a device need not tell what it is, unless another domain has the
+ * same place. */
+static void test_ids_of_the_list(void **state) {
+    struct tree_of_test *tree = *state;
+    const struct device_id id = {0x1ac1, 0x089a};
+    const struct host_scope scope = {is_of_that_vendor, &id};
+    struct host_source source = source_sysfs(tree->root);
+    struct failure failure;
+    struct host host;
+    char path[PATH_SIZE];
+
+    copy_sample(tree, "nas");
+    put_list(tree);
+    path_in(tree, PCI "0000:05:00.0/modalias", path);
+    assert_int_equal(unlink(path), 0);
+    for (int is_other_domain = 0; is_other_domain < 2; is_other_domain++) {
+        source.scope = &scope;
+        assert_int_equal(source.load(&source, &host, &failure), 0);
+        assert_true(host.is_partial);
+        assert_int_equal(host_find(&host, BUS_PCI, "0000:05:00.0")->is_outside, !is_other_domain);
+        assert_false(host_find(&host, BUS_PCI, "0000:03:00.0")->is_outside);
+        host_finish(&host);
+        put(tree, PCI "0001:05:00.0/modalias",
+            "pci:v0000144Dd0000A808sv00000000sd00000000bc01sc08i02\n");
+    }
 }
 
 static void assert_partial(const struct tree_of_test *tree, const char *address, bool is_partial) {
@@ -584,9 +641,12 @@ static const struct {
     {"modalias", change_modalias},
 };
 
-/* A device tells the same in one file as in all, or has no such file. */
+/* A device tells the same in one file as in all, or has no such file; so does the list of them. */
 static void tell_again(const struct tree_of_test *tree) {
     char path[TEXT_SIZE], full[PATH_SIZE];
+    take_away(tree, "proc/bus/pci/devices");
+    if (pick(2))
+        put_list(tree);
     for (size_t i = 0; i < tree->host.count; i++) {
         const struct device *device = &tree->host.devices[i];
         if (device->bus != BUS_PCI)
@@ -879,6 +939,7 @@ int main(void) {
         OWN(test_a_program_that_has_it_open),
         OWN(test_a_program_that_has_it_by_vfio),
         OWN(test_what_is_unknown_may_be_meant),
+        OWN(test_ids_of_the_list),
         OWN(test_a_device_with_parts_needs_the_whole_host),
         cmocka_unit_test(test_a_plan_that_leaves_something_out_is_not_clear),
         OWN(test_a_domain_that_a_driver_made),
