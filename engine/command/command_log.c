@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -46,6 +47,7 @@ struct log_view {
     bool by_uuid;        /* it is what was typed */
     bool reported_other; /* another VM also had the name: that was reported */
     bool follow;
+    struct stat watched;                 /* the directory that changes are reported of */
     const char *since_word, *lines_word; /* as typed; NULL: not given */
     int64_t since;                       /* milliseconds since the Epoch */
     uint32_t lines;                      /* the last ones alone; 0: all */
@@ -473,15 +475,24 @@ static enum log_output command_log_read_all(struct log_view *log) {
 /* --- waiting for more */
 
 /* A descriptor that is readable when something in the directory changes, or -1. */
-static int command_log_watch(const struct log_view *log) {
+static int command_log_watch(struct log_view *log) {
+    const char *directory = log_read_directory(log_merge_log(log->merge));
     int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (notify >= 0 && inotify_add_watch(notify, log_read_directory(log_merge_log(log->merge)),
-                                         IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE |
-                                             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >= 0)
+    if (notify >= 0 && stat(directory, &log->watched) == 0 &&
+        inotify_add_watch(notify, directory,
+                          IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE | IN_DELETE_SELF |
+                              IN_MOVE_SELF | IN_ONLYDIR) >= 0)
         return notify;
     if (notify >= 0)
         close(notify);
     return -1;
+}
+
+/* Whether it is still the directory at the path. */
+static bool command_log_is_watched(const struct log_view *log) {
+    struct stat now;
+    return stat(log_read_directory(log_merge_log(log->merge)), &now) == 0 &&
+           now.st_dev == log->watched.st_dev && now.st_ino == log->watched.st_ino;
 }
 
 /* Returns true when the directory itself was removed or replaced. */
@@ -521,7 +532,7 @@ static enum log_output command_log_follow(struct log_view *log) {
     enum log_output outcome = GOES_ON;
     while (outcome == GOES_ON) {
         bool has_file = command_log_has_file(log);
-        if (notify >= 0 && !has_file) {
+        if (notify >= 0 && (!has_file || !command_log_is_watched(log))) {
             close(notify);
             notify = -1;
         }
