@@ -238,15 +238,36 @@ void text_list(char **list, bool is_last, const char *glue, const char *format, 
     free(item);
 }
 
+/* Whether it may be printed and pasted within double quotes: a shell that talks to a person takes
+ * '!' there for a command of before. */
+static bool text_is_printable(const char *text, size_t size) {
+    return size && !text_is_control(text, size) && *text != '!';
+}
+
 char *text_shell_word(const char *text) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "._+@:-/";
-    if (*text && strspn(text, plain) == strlen(text))
+                                "._+@:-/=,%";
+    size_t left = strlen(text), size;
+    bool has_escapes = false;
+    if (left && strspn(text, plain) == left)
         return memory_strdup(text);
-    char *word = memory_strdup("\"");
-    for (; *text; text++)
-        memory_append(&word, strchr("\"$`\\", *text) ? "\\%c" : "%c", *text);
-    memory_append(&word, "\"");
+    for (size_t i = 0; i < left; i += size ? size : 1) {
+        size = utf8_length(text + i, left - i);
+        has_escapes |= !text_is_printable(text + i, size);
+    }
+    char *word = memory_strdup(has_escapes ? "$'" : "\"");
+    for (; left; text += size, left -= size) {
+        size = utf8_length(text, left);
+        bool is_printable = text_is_printable(text, size);
+        size = size ? size : 1;
+        for (size_t i = 0; !is_printable && i < size; i++)
+            memory_append(&word, "\\%03o", (unsigned char)text[i]);
+        if (is_printable && strchr(has_escapes ? "\\'" : "\\\"$`", *text))
+            memory_append(&word, "\\");
+        if (is_printable)
+            memory_append(&word, "%.*s", (int)size, text);
+    }
+    memory_append(&word, has_escapes ? "'" : "\"");
     return word;
 }
 

@@ -64,8 +64,11 @@ bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
 void text_list(char **list, bool is_last, const char *glue, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The text as one word of a shell, for a command to copy that stands within single quotes. The
- * caller frees it. */
+/*
+ * The text as one word of a shell, for a command to copy that stands within single quotes: as it
+ * is, in double quotes, or as $'...' with octal escapes (bash, zsh, busybox) where the text has
+ * what cannot be printed. The caller frees it.
+ */
 char *text_shell_word(const char *text);
 
 /* What follows the last slash: the whole without one. Borrowed from the path. */

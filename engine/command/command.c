@@ -346,11 +346,11 @@ char *command_join(char *const *words, int count) {
 }
 
 char *command_quoted_line(const struct command_line *line, int count) {
-    char *name = command_join(line->words, count);
+    char *name = command_join(line->words, count), *word = text_shell_word(name);
     char *rest = command_join(line->words + count, line->word_count - count);
-    const char *quote = strchr(name, '\'') ? "\"" : "'";
-    char *text = memory_printf("virt-rules %s %s%s%s%s%s", line->command->name, quote, name, quote,
-                               *rest ? " " : "", rest);
+    char *text =
+        memory_printf("virt-rules %s %s%s%s", line->command->name, word, *rest ? " " : "", rest);
+    free(word);
     free(name);
     free(rest);
     return text;

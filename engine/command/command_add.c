@@ -493,7 +493,7 @@ static int command_add_refuse_conflict(struct add *add, const struct add_gift *g
     char *text = program_text(rule->source, rule->span);
     char *place = memory_printf("%s:%zu", rule->source->path,
                                 source_position(rule->source, gift->action->span.start).line);
-    char *word = rule_change_shell_word(place);
+    char *word = text_shell_word(place);
     char *message = gift->device == add->device
                         ? memory_printf("%s gives this device to another VM: %s", place, text)
                         : memory_printf("%s gives %s of its IOMMU group to another VM: %s", place,
@@ -762,7 +762,7 @@ static void command_add_print_next(const struct add *add, enum add_vm vm, const 
 
 static int command_add_go_on(const struct add *add) {
     enum add_vm vm = command_add_find_vm(add);
-    char *word = rule_change_shell_word(domain_label(&add->context.domain));
+    char *word = text_shell_word(domain_label(&add->context.domain));
     char *question = command_add_question(add);
     int status = EXIT_FINE;
     if (!add->document) {

@@ -257,14 +257,16 @@ static int plan_context_unknown_event(const struct plan_context *context) {
     if (suggestion.best)
         return command_usage(context->line->command, "unknown event '%s'; did you mean '%s'?",
                              context->event_word, suggestion.best);
-    char *names = memory_strdup(""), *vm = command_join(line->words, 2);
+    char *names = memory_strdup(""), *name = command_join(line->words, 2);
+    char *vm = text_shell_word(name);
     for (enum event_name event = 0; event < EVENT_BOOT; event++)
         text_list(&names, event + 1 == EVENT_BOOT, " and ", "%s", scanner_event_text(event));
     int status = command_usage(line->command,
                                "unknown event '%s'; the events are %s; a VM's name that has a "
-                               "space needs quotes: \"%s\"",
+                               "space needs quotes: %s",
                                context->event_word, names, vm);
     free(names);
+    free(name);
     free(vm);
     return status;
 }

@@ -9,23 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-char *rule_change_shell_word(const char *text) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-+=./:,@%";
-    if (*text && strspn(text, plain) == strlen(text))
-        return memory_strdup(text);
-    char *word = memory_strdup("'");
-    for (; *text; text++)
-        if (*text == '\'')
-            memory_append(&word, "'\\''");
-        else
-            memory_append(&word, "%c", *text);
-    memory_append(&word, "'");
-    return word;
-}
-
 static void rule_change_add_word(char **text, const char *word) {
-    char *quoted = rule_change_shell_word(word);
+    char *quoted = text_shell_word(word);
     memory_append(text, " %s", quoted);
     free(quoted);
 }
@@ -69,7 +54,7 @@ bool rule_change_is_allowed(const struct command_line *line, const char *directo
 
 char *rule_change_vm_word(const struct word *vm) {
     bool is_one = vm && !vm->next && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED);
-    return is_one ? rule_change_shell_word(vm->text) : memory_strdup("VM");
+    return is_one ? text_shell_word(vm->text) : memory_strdup("VM");
 }
 
 /* Of a device with alternatives each may be what the VM has. A further condition than the id tells

@@ -12,9 +12,6 @@
 bool rule_change_is_allowed(const struct command_line *line, const char *directory, int argc,
                             char **argv);
 
-/* The word as a shell takes it: 'Home Assistant'. The caller frees it. */
-char *rule_change_shell_word(const char *text);
-
 /* The VM of a rule's word for a command line; "VM": the word may mean several, or any. The caller
  * frees it. */
 char *rule_change_vm_word(const struct word *vm);

@@ -6,18 +6,10 @@
 #include "engine/host/mounts.h"
 #include "engine/host/zfs.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* For `umount` in a shell; the caller frees it. NULL for the root, which cannot be unmounted, and
- * for what double quotes do not protect. */
-static char *disk_usage_shell_word(const char *mount_point) {
-    if (!mount_point || strcmp(mount_point, "/") == 0 || strpbrk(mount_point, "\"$`\\"))
-        return NULL;
-    return strpbrk(mount_point, " \t\n'&;|<>()*?[]{}#~!") ? memory_printf("\"%s\"", mount_point)
-                                                          : memory_strdup(mount_point);
-}
 
 /* A mount or swap, named with all that is between it and the device. */
 static void disk_usage_add_direct(struct usage *usage, size_t device, struct node *top) {
@@ -25,7 +17,8 @@ static void disk_usage_add_direct(struct usage *usage, size_t device, struct nod
         return;
     struct node_list chain = graph_chain(&usage->host->block, top);
     char *nodes = graph_chain_text(&chain, NULL);
-    char *word = disk_usage_shell_word(top->mount_point);
+    bool is_root = top->mount_point && strcmp(top->mount_point, "/") == 0; /* it stays mounted */
+    char *word = top->mount_point && !is_root ? text_shell_word(top->mount_point) : NULL;
 
     if (top->has_file_system)
         usage_add(usage, device, USE_MOUNT, word, "mounts %s from it (%s)",

@@ -95,10 +95,14 @@ static void apply_hint_quotes(const struct apply *apply, size_t word, struct fai
         for (size_t last = first; last < request->name_count; last++) {
             const struct domain *one, *two;
             memory_append(&name, "%s%s", last > first ? " " : "", request->names[last]);
-            if (last > first && last >= word &&
-                domain_pick(apply->vms.list, apply->vms.count, name, &one, &two) < apply->vms.count)
-                failure_hint(failure, "a name that has a space needs quotes: virt-rules apply '%s'",
-                             name);
+            if (last == first || last < word ||
+                domain_pick(apply->vms.list, apply->vms.count, name, &one, &two) ==
+                    apply->vms.count)
+                continue;
+            char *quoted = text_shell_word(name);
+            failure_hint(failure, "a name that has a space needs quotes: virt-rules apply %s",
+                         quoted);
+            free(quoted);
         }
         free(name);
     }

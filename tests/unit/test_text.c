@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -157,12 +158,52 @@ static void base_names(void **state) {
     assert_string_equal(text_base_name("rules.d/"), "");
 }
 
+static void shell_words(void **state) {
+    static const struct {
+        const char *text, *word;
+    } rows[] = {
+        {"50-frigate.rules", "50-frigate.rules"},
+        {"/etc/a,b=c@d:e+f%g_h", "/etc/a,b=c@d:e+f%g_h"},
+        {"", "\"\""},
+        {"Home Assistant", "\"Home Assistant\""},
+        {"it's", "\"it's\""},
+        {"~", "\"~\""},
+        {"\u00e4 \u20ac", "\"\u00e4 \u20ac\""},
+        {"a\"b$c`d\\e", "\"a\\\"b\\$c\\`d\\\\e\""},
+        {"a\nb\t\x1b[31m'c\\\x7f", "$'a\\012b\\011\\033[31m\\'c\\\\\\177'"},
+        {"wow! $x", "$'wow\\041 $x'"},
+        {"a\xff\xc2\x85\u00e4", "$'a\\377\\302\\205\u00e4'"},
+    };
+    char path[] = "/tmp/test-text-XXXXXX", *command = NULL;
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(asprintf(&command, "bash %s", path) > 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *word = text_shell_word(rows[i].text), read[100] = "";
+        assert_string_equal(word, rows[i].word);
+        FILE *script = fopen(path, "we");
+        assert_non_null(script);
+        fprintf(script, "printf %%s %s\n", word);
+        assert_int_equal(fclose(script), 0);
+        FILE *shell = popen(command, "re"); // NOLINT
+        assert_non_null(shell);
+        read[fread(read, 1, sizeof read - 1, shell)] = '\0';
+        assert_int_equal(pclose(shell), 0);
+        assert_string_equal(read, rows[i].text);
+        free(word);
+    }
+    free(command);
+    close(fd);
+    remove(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_characters), cmocka_unit_test(test_print),
         cmocka_unit_test(test_escape),     cmocka_unit_test(test_json),
         cmocka_unit_test(test_print_json), cmocka_unit_test(starts_and_ends),
-        cmocka_unit_test(base_names),
+        cmocka_unit_test(base_names),      cmocka_unit_test(shell_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

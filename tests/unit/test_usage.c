@@ -927,11 +927,11 @@ static void test_hints_how_to_free_a_disk(void **state) {
     assert_hint(tree, "0000:00:01.0",
                 "turn its swap off: 'swapon --show' lists it, 'swapoff' turns it off");
     put_mounts(tree, "1 0 8:1 / /srv/a\\033b rw - ext4 /dev/sda1 rw\n");
-    assert_hint(tree, "0000:00:01.0", "unmount it: 'umount /srv/a?b'");
+    assert_hint(tree, "0000:00:01.0", "unmount it: 'umount $'/srv/a\\033b''");
     put_mounts(tree, "1 0 8:1 / /media/my\\040disk rw - ext4 /dev/sda1 rw\n");
     assert_hint(tree, "0000:00:01.0", "unmount it: 'umount \"/media/my disk\"'");
     put_mounts(tree, "1 0 8:1 / /srv/$x rw - ext4 /dev/sda1 rw\n");
-    assert_hint(tree, "0000:00:01.0", NULL);
+    assert_hint(tree, "0000:00:01.0", "unmount it: 'umount \"/srv/\\$x\"'");
     put_mounts(tree, "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
     assert_hint(tree, "0000:00:01.0", NULL);
 }
