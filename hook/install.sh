@@ -431,7 +431,7 @@ say_files() {
 
 recorded='' # the lines of the manifest, once they are read
 has_lines() { # LINE: whether the manifest has it
-    [ -n "$recorded" ] || recorded=$newline$(cat "$root$manifest" 2>/dev/null || :)$newline
+    [ -n "$recorded" ] || { recorded=$(cat "$root$manifest" 2>/dev/null || :) && recorded=$newline$recorded$newline; }
     case $recorded in *"$newline$1$newline"*) ;; *) return 1 ;; esac
 }
 
@@ -540,9 +540,9 @@ add_call() { # SCRIPT COMMAND [REST]
     record call "$1"
     call="$2 $call_mark" called=${2%%/install.sh *}
     quoted=$(printf '%s\n' "$call" | sed 's/[&,\\]/\\&/g')
-    case $newline$(grep -sF -- "$call_mark" "$root$1" || :) in
-    "$newline") ;;
-    "$newline"'#'* | *[[:space:]]"${called##* }/install.sh "*) return 0 ;; # an administrator may have turned it off
+    case " $(grep -sF -- "$call_mark" "$root$1" || :)" in # busybox 1.30 would lose a newline there
+    ' ') ;;
+    ' #'* | *[[:space:]]"${called##* }/install.sh "*) return 0 ;; # an administrator may have turned it off
     *) # of a prefix that is gone
         step "change the call of install.sh in $1" || return 0
         edit "$1" "s,^.*$call_mark.*,$quoted,"
@@ -685,7 +685,7 @@ program_version() { # PROGRAM: returns false once it has printed one
     [ -x "$1" ] || return 0
     above=${1%/*/*}
     version=$(version_of "$1")
-    [ -n "$version" ] || version=$(LD_LIBRARY_PATH=$above/lib64:$above/lib version_of "$1")
+    [ -n "$version" ] || version=$(export LD_LIBRARY_PATH="$above/lib64:$above/lib" && version_of "$1")
     [ -n "$version" ] || return 0
     echo "$version"
     return 1
@@ -1165,7 +1165,7 @@ install_files() { # any | host
 # Prints a text file with the paths of this installation. The sums of texts no longer hold there.
 placed() { # FILE
     case $1 in
-    */SHA256SUMS) grep -vF "$(sed -n 's/^[^ ]* \([^ ]*\) [^ ]* text$/  \1/p' "$here/files")" "$1" ;;
+    */SHA256SUMS) sed -n 's/^[^ ]* \([^ ]*\) [^ ]* text$/  \1/p' "$here/files" | grep -vF -f - "$1" ;;
     *)
         sed -e "s|$compiled|$prefix|g" -e "s|$prefix/rules\.d|$rulesdir|g" -e "s|$prefix/state|$statedir|g" \
             -e "s|$prefix/virt-rules\.conf|${rulesdir%/*}/virt-rules.conf|g" "$1"
