@@ -23,6 +23,15 @@ static bool action_attach_may_be_own(const struct run *run, const struct virt_er
     return holder ? !strcmp(holder + strlen(label), run->domain.name) : error->is_unknown;
 }
 
+#define STALE                                                                                      \
+    "libvirt counts the device as in use by this VM, which does not have it: restart the libvirt " \
+    "daemon (VMs keep running), then run 'virt-rules "
+
+static const char *action_attach_stale_hint(const struct run *run) {
+    return run->config->event->name == EVENT_PLUGGED ? STALE "plug add' with the device's address"
+                                                     : STALE "apply'";
+}
+
 /* libvirt may still do what it has not answered: the device is not given back to the host then. */
 static enum run_outcome action_attach_failed(struct run *run, const struct plan_entry *entry,
                                              struct task *task, const struct virt_error *error) {
@@ -45,9 +54,7 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
         run->busy = memory_grow(run->busy, run->busy_count, sizeof *run->busy);
         run->busy[run->busy_count++] = (struct busy_device){
             device->bus, memory_strdup(device->address), memory_strdup(error->failure.message),
-            by_this_vm ? "libvirt counts the device as in use by this VM, which does not "
-                         "have it: restart the libvirt daemon (VMs keep running), then "
-                         "run 'virt-rules apply'"
+            by_this_vm ? action_attach_stale_hint(run)
             : device->bus == BUS_PCI
                 ? "a VM has it or another device of its IOMMU group: stop that VM "
                   "or detach the device there"

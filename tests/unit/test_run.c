@@ -265,7 +265,7 @@ static void libvirt_counts_it_as_in_use_for_good(void **state) {
     assert_false(run_of("attach at 03:00.0 as vfio within 2s"));
     assert_string_equal(results(), REFUSED(FIRST));
     assert_message(0, "domain frigate; libvirt counts the device as in use by this VM");
-    assert_message(0, "restart the libvirt daemon");
+    assert_message(0, "restart the libvirt daemon (VMs keep running), then run 'virt-rules apply'");
     assert_int_in_range(hours.now - 5000, 1000, 3000);
 }
 
@@ -575,15 +575,28 @@ static void the_guest_gives_it_back_always(void **state) {
 
 /* --- a PCI device has left the host */
 
-static bool unplugged(const char *rules) {
+static bool run_of_first(enum event_name event, const char *rules) {
     static char address[] = FIRST;
     static const struct device device = {
         .bus = BUS_PCI, .address = address, .id = {0x1ac1, 0x089a}};
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "Device " FIRST " not found");
     came = &device;
-    bool good = run_at(EVENT_UNPLUGGED, rules);
+    bool good = run_at(event, rules);
     came = NULL;
     return good;
+}
+
+static bool unplugged(const char *rules) {
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "Device " FIRST " not found");
+    return run_of_first(EVENT_UNPLUGGED, rules);
+}
+
+static void libvirt_counts_what_is_back_as_in_use(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_BUSY, IN_USE_BY_ITSELF);
+    assert_false(
+        run_of_first(EVENT_PLUGGED, "on vm frigate plugged attach at 03:00.0 as vfio within 2s\n"));
+    assert_string_equal(results(), REFUSED(FIRST));
+    assert_message(0, "then run 'virt-rules plug add' with the device's address");
 }
 
 static void libvirt_forgets_what_was_unplugged(void **state) {
@@ -1667,6 +1680,7 @@ int main(void) {
         TEST(held_and_nobody_shows_it),
         TEST(libvirt_is_not_done_with_a_detach),
         TEST(libvirt_counts_it_as_in_use_for_good),
+        TEST(libvirt_counts_what_is_back_as_in_use),
         TEST(libvirt_forgets_what_was_unplugged),
         TEST(libvirt_is_asked_when_the_guest_is_done),
         TEST(a_guest_that_keeps_it_is_not_waited_for_long),

@@ -71,6 +71,10 @@ turn_into_stick() { unplug keyboard && plug_stick; }
 check_pci() {
     line=$(guest_now "$FRIGATE")
     check "the PCI device is plugged in" plug coral "$CORAL_DEVICE"
+    if libvirt_counts_gone_devices; then
+        check_until "it comes, or the log says what to do" pci_is_decided
+        has_device "$FRIGATE" "$CORAL" >/dev/null 2>&1 || check "that is done" do_as_told
+    fi
     check_until "it is in the VM" has_device "$FRIGATE" "$CORAL"
     check_until "the guest sees it come" guest_told "$FRIGATE" "add pci .* $CORAL_ID" "$line"
     check "it is unplugged" unplug coral
@@ -79,6 +83,11 @@ check_pci() {
     check_until "the host has it no longer" gone "$CORAL"
     check_until "the engine has done what it does then" unplugged_is_done "$CORAL"
 }
+pci_is_decided() {
+    has_device "$FRIGATE" "$CORAL" ||
+        logged refused frigate "restart the libvirt daemon (VMs keep running), then run 'virt-rules plug add' with"
+}
+do_as_told() { libvirt_restart && virt-rules plug add "$CORAL"; }
 gone() { [ ! -e "/sys/bus/pci/devices/$1" ]; }
 
 check "the PCI device is unplugged" unplug coral
