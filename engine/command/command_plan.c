@@ -3,6 +3,7 @@
 
 #include "engine/command/plan_context.h"
 #include "engine/plan/near_miss.h"
+#include "engine/plan/plan_part.h"
 #include "engine/plan/plan_print.h"
 #include "lexer/text.h"
 
@@ -20,10 +21,18 @@ static void command_plan_find_misses(const struct plan_context *context,
     near_miss_sort(misses);
 }
 
-static int command_plan_print(const struct plan_context *context, bool xml, bool json) {
+static int command_plan_print(struct plan_context *context, bool xml, bool json) {
     struct plan plan;
     struct near_misses misses = {0};
     plan_init(&plan, &context->request);
+    if (context->host.is_partial) {
+        bool is_enough = plan.count && plan_part_is_clear(&plan);
+        plan_finish(&plan);
+        int status = plan_context_complete(context, is_enough);
+        if (status != EXIT_FINE)
+            return status;
+        plan_init(&plan, &context->request);
+    }
     if (!plan.count)
         command_plan_find_misses(context, &misses);
     if (json) {
@@ -63,7 +72,7 @@ static int command_plan_run(const struct command *command, int argc, char **argv
         return status;
     if (line->word_count == 3 && !command_plan_takes_device(line->words[1]))
         return command_plan_refuse_device(command, line->words[1]);
-    if (!plan_context_init(&context, line, &status))
+    if (!plan_context_init_part(&context, line, &status))
         return status;
     if (context.device_word && !command_plan_takes_device(context.event_word))
         status = command_plan_refuse_device(command, context.event_word);

@@ -1,5 +1,7 @@
 #include "engine/command/plan_context.h"
 
+#include "engine/host/names.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/host/uevent.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/domain_xml.h"
@@ -7,6 +9,7 @@
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 #include "engine/model/vm_names.h"
+#include "engine/plan/plan_part.h"
 #include "engine/state/log_write.h"
 #include "engine/state/vm_state.h"
 #include "lexer/text.h"
@@ -443,30 +446,31 @@ static int plan_context_take_words(struct plan_context *context) {
     return status;
 }
 
-bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
-    return plan_context_init_with(context, line, command_load_rules, status);
+/* A device that was named may be any. */
+static int plan_context_load_host(struct plan_context *context, bool may_be_part) {
+    struct host_source source = source_sysfs(context->line->sysroot);
+    bool loaded = may_be_part && !context->device_word &&
+                  plan_part_load(&context->rules.program, &context->event, &source, &context->host);
+    return loaded ? EXIT_FINE : command_load_host(context->line, &context->host);
 }
 
-bool plan_context_init_with(struct plan_context *context, const struct command_line *line,
-                            void (*load)(const struct command_line *line,
-                                         struct command_rules *rules),
-                            int *status) {
+typedef void plan_context_loader(const struct command_line *line, struct command_rules *rules);
+
+static bool plan_context_fill(struct plan_context *context, const struct command_line *line,
+                              plan_context_loader *load, bool may_be_part, int *status) {
     *context = (struct plan_context){.line = line};
     *status = plan_context_take_words(context);
     if (*status == EXIT_FINE)
         *status = plan_context_find_vms(context);
-    if (*status == EXIT_FINE && (*status = command_load_host(line, &context->host)) != EXIT_FINE) {
-        domain_list_finish(&context->others);
-        domain_finish(&context->domain);
-        free(context->note);
-    }
     if (*status != EXIT_FINE) {
         domain_list_finish(&context->vms);
         return false;
     }
     load(line, &context->rules);
     plan_context_name_vms(context);
-    *status = plan_context_name_device(context);
+    *status = plan_context_load_host(context, may_be_part);
+    if (*status == EXIT_FINE)
+        *status = plan_context_name_device(context);
     if (*status != EXIT_FINE) {
         plan_context_finish(context);
         return false;
@@ -481,6 +485,32 @@ bool plan_context_init_with(struct plan_context *context, const struct command_l
                                              .parked = plan_context_is_parked(context),
                                              .libvirt_version = context->libvirt_version};
     return true;
+}
+
+bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
+    return plan_context_fill(context, line, command_load_rules, false, status);
+}
+
+bool plan_context_init_with(struct plan_context *context, const struct command_line *line,
+                            plan_context_loader *load, int *status) {
+    return plan_context_fill(context, line, load, false, status);
+}
+
+bool plan_context_init_part(struct plan_context *context, const struct command_line *line,
+                            int *status) {
+    return plan_context_fill(context, line, command_load_rules, true, status);
+}
+
+int plan_context_complete(struct plan_context *context, bool is_enough) {
+    if (is_enough) {
+        context->host.source.load_names(&context->host);
+        names_complete(&context->host);
+        return EXIT_FINE;
+    }
+    host_finish(&context->host);
+    int status = command_load_host(context->line, &context->host);
+    context->request.program_root = context->host.root;
+    return status;
 }
 
 void plan_context_finish(struct plan_context *context) {

@@ -37,6 +37,12 @@ bool plan_context_init_with(struct plan_context *context, const struct command_l
                             void (*load)(const struct command_line *line,
                                          struct command_rules *rules),
                             int *status);
+/* The same, of which the host may be partial, and without names then: see plan_part.h. */
+bool plan_context_init_part(struct plan_context *context, const struct command_line *line,
+                            int *status);
+/* Of a partial host reads what is missing: the names, if that is enough, or else all of it. Then
+ * the plan is to be made again. Returns EXIT_FINE, or the exit code after saying why. */
+int plan_context_complete(struct plan_context *context, bool is_enough);
 void plan_context_finish(struct plan_context *context);
 
 /* Whether the VM runs and has no definition. */

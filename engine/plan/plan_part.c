@@ -1,5 +1,7 @@
 #include "engine/plan/plan_part.h"
 
+#include <stdlib.h>
+
 bool plan_part_may_do(const struct program *program, const struct event *event,
                       const struct action_list *actions) {
     bool may = event->name == EVENT_STARTED && !match_ambiguous(program, event);
@@ -19,6 +21,19 @@ bool plan_part_may_mean(const struct host_scope *scope, const struct device *dev
             if (match_may_select(target->device, device))
                 return true;
     return false;
+}
+
+bool plan_part_load(const struct program *program, const struct event *event,
+                    const struct host_source *source, struct host *host) {
+    struct action_list actions = match_event(program, event);
+    struct host_source part = *source;
+    struct host_scope scope = {plan_part_may_mean, &actions};
+    struct failure ignored;
+    part.scope = &scope;
+    bool loaded =
+        plan_part_may_do(program, event, &actions) && part.load(&part, host, &ignored) == 0;
+    free(actions.list);
+    return loaded;
 }
 
 bool plan_part_is_clear(const struct plan *plan) {

@@ -12,6 +12,11 @@ bool plan_part_may_do(const struct program *program, const struct event *event,
 /* `may_be` of a scope whose context is a struct action_list: whether one attaches the device. */
 bool plan_part_may_mean(const struct host_scope *scope, const struct device *device);
 
+/* Reads the part of the host that these actions may mean, where it may tell what is to be done.
+ * False: nothing was read. */
+bool plan_part_load(const struct program *program, const struct event *event,
+                    const struct host_source *source, struct host *host);
+
 /* Whether the plan is to attach all devices, and has a reason against none: what a part of the host
  * does not show could only be another one. */
 bool plan_part_is_clear(const struct plan *plan);

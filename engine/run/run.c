@@ -317,18 +317,10 @@ bool run_load_host(struct run *run) {
 
 /* The start of a VM waits for its devices: the rest of the host is read after the call. */
 static bool run_load_part(struct run *run, const struct event *event) {
-    const struct program *program = run->config->program;
-    if (run->pass)
-        return run_load_host(run);
-    struct action_list actions = match_event(program, event);
-    struct host_source source = *run->config->host_source;
-    struct host_scope scope = {plan_part_may_mean, &actions};
-    struct failure ignored;
-    source.scope = &scope;
-    bool loaded = plan_part_may_do(program, event, &actions) &&
-                  source.load(&source, &run->host, &ignored) == 0;
-    free(actions.list);
-    return loaded || run_load_host(run);
+    const struct run_config *config = run->config;
+    return (!run->pass &&
+            plan_part_load(config->program, event, config->host_source, &run->host)) ||
+           run_load_host(run);
 }
 
 /* The other VMs that run; and once every VM, if a word of a rule may mean another one than the
