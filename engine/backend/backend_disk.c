@@ -23,7 +23,7 @@ static bool backend_disk_is_type(const struct host *host, const struct device *d
                                  enum scsi_type type) {
     if (device->bus == BUS_SCSI)
         return device->scsi_type == (int)type;
-    for (size_t i = 0; i < host->count; i++)
+    for (size_t i = 0; device->scsi_device_count && i < host->count; i++)
         if (device_is_on(&host->devices[i], device) && host->devices[i].scsi_type == (int)type)
             return true;
     return false;
@@ -32,7 +32,7 @@ static bool backend_disk_is_type(const struct host *host, const struct device *d
 /* Those of the disks on it that a rule can name alone: "scsi "6:0:0:0", scsi "6:0:0:1"". */
 static char *backend_disk_scsi_text(const struct host *host, const struct device *device) {
     char *text = memory_strdup("");
-    for (size_t i = 0; i < host->count; i++) {
+    for (size_t i = 0; device->scsi_device_count && i < host->count; i++) {
         const struct device *scsi = &host->devices[i];
         const struct device_file *disk =
             device_is_on(scsi, device) ? device_find_file(scsi, FILE_BLOCK, 0) : NULL;

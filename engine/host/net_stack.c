@@ -450,8 +450,9 @@ static const struct node *net_stack_other_port(const struct graph *graph,
 /* The use of an interface without address and route, if it has one. `below`: what it is made of. */
 static void net_stack_add_service(struct usage *usage, size_t device, const struct node *top,
                                   const char *below) {
-    const struct node *port =
-        net_stack_is_bridge(usage, top->name) ? net_stack_other_port(&usage->host->net, top) : NULL;
+    const struct node *port = top->below.count && net_stack_is_bridge(usage, top->name)
+                                  ? net_stack_other_port(&usage->host->net, top)
+                                  : NULL;
 
     if (top->service)
         usage_add(usage, device, USE_ADDRESS, top->name, "%s (%s)", top->service, top->name);
