@@ -69,8 +69,7 @@ int mdev_instance_create(const struct host_source *source, const struct device *
     else
         failure_set(failure, "the driver %s did not create a %s on %s: %s", driver, type,
                     parent->address, strerror(status));
-    failure_hint(failure, "the types of a device may share what it has, so that one leaves nothing "
-                          "for another: see 'virt-rules devices --all', and dmesg");
+    failure_hint(failure, MDEV_INSTANCE_SHARED);
     return status == ETIMEDOUT ? HOST_LATE : -1;
 }
 

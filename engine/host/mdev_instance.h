@@ -8,6 +8,11 @@
 
 #include "engine/host/host.h"
 
+/* What to do when a type of the device could not be created. */
+#define MDEV_INSTANCE_SHARED                                                                       \
+    "the types of a device may share what it has, so that one leaves nothing for another: see "    \
+    "'virt-rules devices --all', and dmesg"
+
 bool mdev_instance_find(const struct host_source *source, const char *uuid, char **parent,
                         char **type);
 int mdev_instance_create(const struct host_source *source, const struct device *parent,

@@ -1,3 +1,4 @@
+#include "engine/host/mdev_instance.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/run/mdev_cleanup.h"
 #include "engine/run/run.h"
@@ -63,10 +64,9 @@ static bool run_mdev_note(struct run *run, const struct device *device, struct f
 static enum run_outcome run_mdev_refuse(struct run *run, const struct device *device,
                                         const struct failure *failure) {
     run->busy = memory_grow(run->busy, run->busy_count, sizeof *run->busy);
-    run->busy[run->busy_count++] = (struct busy_device){
-        device->bus, memory_strdup(device->address), memory_strdup(failure->message),
-        "the types of a device may share what it has, so that one leaves nothing for another: see "
-        "'virt-rules devices --all', and dmesg"};
+    run->busy[run->busy_count++] =
+        (struct busy_device){device->bus, memory_strdup(device->address),
+                             memory_strdup(failure->message), MDEV_INSTANCE_SHARED};
     return RUN_REPLAN;
 }
 
