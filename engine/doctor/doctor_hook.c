@@ -1,6 +1,7 @@
 /* Checks from libvirt to the engine: the hook, and whether libvirt runs it. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/libvirt/libvirt_places.h"
 #include "engine/system/process.h"
 #include "lexer/text.h"
 
@@ -29,12 +30,6 @@ enum { PROGRAM_LIMIT = 64 * 1024 * 1024, EXECUTABLE = 0111, LIBVIRT_WITH_QEMU_D 
 
 /* --- libvirt's daemon */
 
-/* The value of "Uid:" and such in /proc/PID/status; -1 when there is none. */
-static long doctor_hook_status_number(const char *status, const char *key) {
-    const char *line = status ? strstr(status, key) : NULL;
-    return line ? strtol(line + strlen(key), NULL, 10) : -1;
-}
-
 static int64_t doctor_hook_boot_time(const struct tree *tree) {
     char *text = tree_read(tree, "proc/stat");
     const char *line = text ? strstr(text, "\nbtime ") : NULL;
@@ -60,22 +55,11 @@ static void doctor_hook_fill_daemon(const struct tree *tree, const char *directo
     unsigned long long ticks = process_started(tree->root, (pid_t)daemon->pid);
     long per_second = sysconf(_SC_CLK_TCK);
     bool is_known = boot > 0 && ticks && per_second > 0;
+    char *name = tree_attribute(tree, directory, "comm");
+    snprintf(daemon->name, sizeof daemon->name, "%s", name ? name : "");
+    free(name);
     daemon->start = is_known ? boot + (int64_t)(ticks / (unsigned long long)per_second) : 0;
     daemon->label = doctor_hook_security_label(tree, directory);
-}
-
-/* True when the process is one; a user's own (qemu:///session) has no hook. */
-static bool doctor_hook_is_daemon(const struct tree *tree, const char *directory,
-                                  struct doctor_daemon *daemon) {
-    char *name = tree_attribute(tree, directory, "comm");
-    bool is = name && (!strcmp(name, "libvirtd") || !strcmp(name, "virtqemud"));
-    char *status = is ? tree_attribute(tree, directory, "status") : NULL;
-    is = is && (!status || doctor_hook_status_number(status, "\nUid:") <= 0);
-    if (is)
-        snprintf(daemon->name, sizeof daemon->name, "%s", name);
-    free(name);
-    free(status);
-    return is;
 }
 
 struct doctor_daemon doctor_hook_daemon(const struct tree *tree) {
@@ -85,7 +69,7 @@ struct doctor_daemon doctor_hook_daemon(const struct tree *tree) {
         uint32_t pid = 0;
         char *directory = memory_printf("proc/%s", processes.items[i]);
         if (text_parse_decimal(processes.items[i], INT32_MAX, &pid) &&
-            doctor_hook_is_daemon(tree, directory, &daemon)) {
+            libvirt_places_is_daemon(tree, directory)) {
             daemon.pid = pid;
             doctor_hook_fill_daemon(tree, directory, &daemon);
         }

@@ -2,6 +2,7 @@
 #include "engine/doctor/doctor.h"
 
 #include "engine/host/architecture.h"
+#include "engine/libvirt/libvirt_places.h"
 #include "engine/state/boot_note.h"
 #include "engine/state/log_read.h"
 #include "engine/state/vm_state.h"
@@ -335,14 +336,12 @@ static char *doctor_setup_find_in_package(const struct tree *tree, const char *c
 static void doctor_setup_judge_package(const struct tree *tree, const char *versions,
                                        struct doctor_findings *findings) {
     static const char *const programs[] = {"usr/local/bin", "usr/bin", "bin", NULL};
-    static const char *const libraries[] = {"usr/local/lib", "usr/lib", "lib", "usr/local/lib64",
-                                            "usr/lib64",     "lib64",   NULL};
     char *virsh = doctor_setup_find_in_package(tree, programs, "virsh");
     char *name = memory_printf("qemu-system-%s", architecture_name(architecture_of(tree->root)));
     char *qemu = doctor_setup_find_in_package(tree, programs, name);
-    char *library = doctor_setup_find_in_package(tree, libraries, "libvirt.so.0");
+    char *library = libvirt_places_library_of(tree, "Synology");
     if (library) {
-        doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
+        doctor_ok(findings, "%s: %s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
                   virsh ? virsh : "not found", qemu ? "/" : "", qemu ? qemu : "not found");
     } else {
         doctor_warning(findings, "%s: libvirt.so.0 is in none of the usual directories", versions);

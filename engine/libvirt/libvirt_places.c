@@ -122,13 +122,24 @@ static void libvirt_places_add_set(struct libvirt_places *places, const struct t
         free(path);
 }
 
-/* A daemon of libvirt's that root runs. */
-static bool libvirt_places_is_daemon(const struct tree *tree, const char *directory) {
+char *libvirt_places_library_of(const struct tree *tree, const char *host) {
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
+        if (strcmp(libraries[i].host, host) != 0)
+            continue;
+        char *path = memory_printf("%s/" LIBRARY, libraries[i].directory);
+        if (tree_has(tree, path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+bool libvirt_places_is_daemon(const struct tree *tree, const char *directory) {
     char *name = tree_attribute(tree, directory, "comm");
     bool is = name && (!strcmp(name, "libvirtd") || !strcmp(name, "virtqemud"));
     char *status = is ? tree_attribute(tree, directory, "status") : NULL;
     const char *user = status ? strstr(status, "\nUid:") : NULL;
-    is = user && strtol(user + strlen("\nUid:"), NULL, 10) == 0;
+    is = is && (!user || strtol(user + strlen("\nUid:"), NULL, 10) == 0);
     free(status);
     free(name);
     return is;

@@ -37,6 +37,14 @@ void libvirt_places_libraries(struct libvirt_places *places, const struct tree *
 char *libvirt_places_set_library(const struct tree *tree, const struct layout *layout,
                                  bool *is_trusted);
 
+/* The library, where such a host has it: one of the table's. The caller frees it. NULL: not there.
+ */
+char *libvirt_places_library_of(const struct tree *tree, const char *host);
+
+/* Whether the process with this directory is libvirtd or virtqemud. A user's own
+ * (qemu:///session) is not meant: it has no hook. */
+bool libvirt_places_is_daemon(const struct tree *tree, const char *directory);
+
 /* What LIBVIRT_DEFAULT_URI or the file sets is the only one in the list. */
 void libvirt_places_uris(struct libvirt_places *places, const struct tree *tree,
                          const struct layout *layout);
