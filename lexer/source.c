@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,23 @@ static int source_read_open(struct source *source, const char *path, int fd, siz
     return 0;
 }
 
+static int source_fail_open(const char *path, struct failure *failure) {
+    char target[PATH_MAX];
+    int error = errno;
+    ssize_t size = error == ENOENT ? readlink(path, target, sizeof target - 1) : -1;
+    errno = error;
+    if (size < 0) {
+        source_fail(failure, "cannot be opened");
+        return error == ENOENT ? failure_hint(failure, "is the name right?") : -1;
+    }
+    target[size] = '\0';
+    failure_set(failure, "is a link to '%s', which does not exist", target);
+    char *word = text_shell_word(path);
+    failure_hint(failure, "make that file, or remove the link ('rm %s')", word);
+    free(word);
+    return -1;
+}
+
 int source_read(struct source *source, const char *path, enum source_trust trust, bool *untrusted,
                 struct failure *failure) {
     if (untrusted)
@@ -150,11 +168,8 @@ int source_read(struct source *source, const char *path, enum source_trust trust
     /* O_NONBLOCK, so that a FIFO does not block. The type is checked after opening, so that the
      * file cannot be replaced in between. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) {
-        bool absent = errno == ENOENT;
-        source_fail(failure, "cannot be opened");
-        return absent ? failure_hint(failure, "is the name right?") : -1;
-    }
+    if (fd < 0)
+        return source_fail_open(path, failure);
     struct stat status;
     int result = source_check_file(fd, path, trust, untrusted, &status, failure);
     if (result == 0)

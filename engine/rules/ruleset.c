@@ -163,6 +163,7 @@ static void ruleset_hint_absent(struct failure *why, const char *path) {
 
 static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
     struct failure why;
+    struct stat status;
     bool untrusted = false;
     struct source *source = ruleset_add_source(ruleset);
     if (source_read(source, path, trust, &untrusted, &why) < 0) {
@@ -177,7 +178,7 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
             failure_hint(&why, "it is disabled: 'virt-rules enable' turns it on");
         else if (!strcmp(path, "-"))
             failure_hint(&why, "give the rules on standard input, or name a file");
-        else if (trust == TRUST_ANY && access(path, F_OK) < 0 && errno == ENOENT)
+        else if (trust == TRUST_ANY && lstat(path, &status) < 0 && errno == ENOENT)
             ruleset_hint_absent(&why, path);
         bool asks = why.hint[strlen(why.hint) - 1] == '?';
         diagnostic_hint(failure, "%s%s", why.hint,
