@@ -31,8 +31,9 @@ struct device_id *part_read_ids(const struct tree *tree, const struct names *dev
         if (!text_starts_with(devices->items[i], FIRST_DOMAIN))
             return NULL;
     char *text = tree_read(tree, "proc/bus/pci/devices"), *rest = text, *line;
-    struct device_id *ids = text ? memory_zalloc(PLACES * sizeof *ids) : NULL;
-
+    if (!text)
+        return NULL;
+    struct device_id *ids = memory_zalloc(PLACES * sizeof *ids);
     while ((line = text_next_line(&rest))) {
         unsigned long place = strtoul(line, &line, 16), id = strtoul(line, NULL, 16);
         if (place < PLACES)
@@ -44,10 +45,12 @@ struct device_id *part_read_ids(const struct tree *tree, const struct names *dev
 
 /* 0:0 where the list does not have it. */
 static struct device_id part_id_of(const struct device_id *ids, const struct device *device) {
+    if (!ids)
+        return (struct device_id){0, 0};
     char *at = device->address + strlen(FIRST_DOMAIN);
-    unsigned long bus = ids ? strtoul(at, &at, 16) : 0, slot = ids ? strtoul(at + 1, &at, 16) : 0;
-    size_t place = bus << 8 | slot << 3 | (ids ? strtoul(at + 1, NULL, 16) : 0);
-    return ids && place < PLACES ? ids[place] : (struct device_id){0, 0};
+    unsigned long bus = strtoul(at, &at, 16), slot = strtoul(at + 1, &at, 16);
+    size_t place = bus << 8 | slot << 3 | strtoul(at + 1, NULL, 16);
+    return place < PLACES ? ids[place] : (struct device_id){0, 0};
 }
 
 static bool part_identify(const struct tree *tree, struct device *device) {

@@ -66,7 +66,8 @@ static const char *near_miss_meant(const struct word *vm, const struct domain *d
 
 /* Of two names either may be wrong when nobody says which VMs there are. */
 static char *near_miss_typed_hint(const struct word *vm, const struct event *event) {
-    if (vm->kind == WORD_GLOB || !strcmp(vm->text, event->domain->name))
+    const char *name = event->domain->name;
+    if (vm->kind == WORD_GLOB || (name && !strcmp(vm->text, name)))
         return NULL; /* no name, or a title */
     char *word = text_shell_word(vm->text);
     char *hint = memory_printf("if that VM is meant, use 'virt-rules plan %s %s'", word,

@@ -56,9 +56,11 @@ static void put_list(const struct tree_of_test *tree) {
     FILE *out = memory_stream(&list, &size);
     for (size_t i = 0; i < tree->host.count; i++) {
         const struct device *one = &tree->host.devices[i];
+        if (one->bus != BUS_PCI)
+            continue;
         /* NOLINTNEXTLINE(cert-err34-c): no number of an address is longer than its type */
-        if (one->bus == BUS_PCI &&
-            sscanf(one->address, "%x:%x:%x.%x", &part[0], &part[1], &part[2], &part[3]) == 4)
+        int count = sscanf(one->address, "%x:%x:%x.%x", &part[0], &part[1], &part[2], &part[3]);
+        if (count == 4)
             fprintf(out, "%02x%02x\t%04x%04x\t10\t%16x\t%16x\t%s\n", part[1],
                     part[2] << 3 | part[3], one->id.vendor, one->id.device, 0xfe000004, 0x4000,
                     one->driver ? one->driver : "");
