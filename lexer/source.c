@@ -152,7 +152,7 @@ static int source_fail_open(const char *path, struct failure *failure) {
         return error == ENOENT ? failure_hint(failure, "is the name right?") : -1;
     }
     target[size] = '\0';
-    failure_set(failure, "is a link to '%s', which does not exist", target);
+    failure_set(failure, "is a link to '%s': %s", target, strerror(error));
     char *word = text_shell_word(path);
     failure_hint(failure, "make that file, or remove the link ('rm %s')", word);
     free(word);
