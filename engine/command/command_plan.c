@@ -25,10 +25,9 @@ static int command_plan_print(struct plan_context *context, bool xml, bool json)
     struct plan plan;
     struct near_misses misses = {0};
     plan_init(&plan, &context->request);
-    if (context->host.is_partial) {
-        bool is_enough = plan.count && plan_part_is_clear(&plan);
+    if (context->host.is_partial && !(plan.count && plan_part_is_clear(&plan))) {
         plan_finish(&plan);
-        int status = plan_context_complete(context, is_enough);
+        int status = plan_context_read_whole(context);
         if (status != EXIT_FINE)
             return status;
         plan_init(&plan, &context->request);

@@ -449,12 +449,13 @@ static int plan_context_take_words(struct plan_context *context) {
 /* A device that was named may be any. */
 static int plan_context_load_host(struct plan_context *context, bool may_be_part) {
     struct host_source source = source_sysfs(context->line->sysroot);
-    bool loaded = may_be_part && !context->device_word &&
-                  plan_part_load(&context->rules.program, &context->event, &source, &context->host);
-    return loaded ? EXIT_FINE : command_load_host(context->line, &context->host);
+    if (!may_be_part || context->device_word ||
+        !plan_part_load(&context->rules.program, &context->event, &source, &context->host))
+        return command_load_host(context->line, &context->host);
+    context->host.source.load_names(&context->host);
+    names_complete(&context->host);
+    return EXIT_FINE;
 }
-
-typedef void plan_context_loader(const struct command_line *line, struct command_rules *rules);
 
 static bool plan_context_fill(struct plan_context *context, const struct command_line *line,
                               plan_context_loader *load, bool may_be_part, int *status) {
@@ -501,12 +502,7 @@ bool plan_context_init_part(struct plan_context *context, const struct command_l
     return plan_context_fill(context, line, command_load_rules, true, status);
 }
 
-int plan_context_complete(struct plan_context *context, bool is_enough) {
-    if (is_enough) {
-        context->host.source.load_names(&context->host);
-        names_complete(&context->host);
-        return EXIT_FINE;
-    }
+int plan_context_read_whole(struct plan_context *context) {
     host_finish(&context->host);
     int status = command_load_host(context->line, &context->host);
     context->request.program_root = context->host.root;

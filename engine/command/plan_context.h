@@ -33,16 +33,15 @@ struct plan_context {
  */
 bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status);
 /* The same, with the rules that `load` puts there. */
+typedef void plan_context_loader(const struct command_line *line, struct command_rules *rules);
 bool plan_context_init_with(struct plan_context *context, const struct command_line *line,
-                            void (*load)(const struct command_line *line,
-                                         struct command_rules *rules),
-                            int *status);
-/* The same, of which the host may be partial, and without names then: see plan_part.h. */
+                            plan_context_loader *load, int *status);
+/* The same, of which the host may be partial: see plan_part.h. */
 bool plan_context_init_part(struct plan_context *context, const struct command_line *line,
                             int *status);
-/* Of a partial host reads what is missing: the names, if that is enough, or else all of it. Then
- * the plan is to be made again. Returns EXIT_FINE, or the exit code after saying why. */
-int plan_context_complete(struct plan_context *context, bool is_enough);
+/* Reads the whole host in the place of a part. Returns EXIT_FINE, or the exit code after saying
+ * why. */
+int plan_context_read_whole(struct plan_context *context);
 void plan_context_finish(struct plan_context *context);
 
 /* Whether the VM runs and has no definition. */

@@ -13,7 +13,8 @@ bool plan_part_may_do(const struct program *program, const struct event *event,
     return may;
 }
 
-bool plan_part_may_mean(const struct host_scope *scope, const struct device *device) {
+/* `may_be` of a scope whose context is a struct action_list: whether one attaches the device. */
+static bool plan_part_may_mean(const struct host_scope *scope, const struct device *device) {
     const struct action_list *actions = scope->context;
     for (size_t i = 0; i < actions->count; i++)
         for (const struct target *target = actions->list[i].action->targets; target;

@@ -9,11 +9,8 @@
 bool plan_part_may_do(const struct program *program, const struct event *event,
                       const struct action_list *actions);
 
-/* `may_be` of a scope whose context is a struct action_list: whether one attaches the device. */
-bool plan_part_may_mean(const struct host_scope *scope, const struct device *device);
-
-/* Reads the part of the host that these actions may mean, where it may tell what is to be done.
- * False: nothing was read. */
+/* Reads the part of the host that the event's actions may mean, where it may tell what is to be
+ * done. False: nothing was read. */
 bool plan_part_load(const struct program *program, const struct event *event,
                     const struct host_source *source, struct host *host);
 

@@ -816,24 +816,17 @@ static bool compare_rules(const struct tree_of_test *tree) {
     struct sample_rules rules;
     struct domain vm, other;
     struct host part;
-    struct failure failure;
 
     sample_rules_init(&rules, text_of_rules);
     make_vm(&vm, tree, vm_start);
     make_vm(&other, tree, "<domain id='4'><name>ha</name><devices>");
     const struct event event = {.name = EVENT_STARTED, .domain = &vm};
-    struct action_list actions = match_event(&rules.program, &event);
-    const struct host_scope scope = {plan_part_may_mean, &actions};
     struct host_source source = source_sysfs(tree->root);
-    source.scope = &scope;
-    assert_true(plan_part_may_do(&rules.program, &event, &actions));
-    if (source.load(&source, &part, &failure) != 0)
-        fail_msg("%s", failure.message);
+    assert_true(plan_part_load(&rules.program, &event, &source, &part));
     struct plan_request request = {
         .program = &rules.program, .event = &event, .others = &other, .other_count = 1};
     bool is_clear = compare_plans(tree, &part, &request, text_of_rules);
     host_finish(&part);
-    free(actions.list);
     domain_finish(&other);
     domain_finish(&vm);
     sample_rules_finish(&rules);
