@@ -189,26 +189,25 @@ bool part_complete(struct host *host, const struct tree *tree) {
 }
 
 /* Whether there are directories in it, besides those that any PCI device has; also when that cannot
- * be seen. `count` is of all entries. */
-static bool part_has_directories(const struct tree *tree, const char *path, size_t *count) {
+ * be seen, or nothing else is there. */
+static bool part_has_directories(const struct tree *tree, const char *path) {
     static const char *const usual[] = {"..", ".", "link", "msi_irqs", "power"};
     int fd = tree_directory(tree, path);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    bool has = !directory;
+    bool has = !directory, is_empty = true;
 
-    *count = 0;
     for (const struct dirent *entry; directory && (entry = readdir(directory));) {
         bool is_usual = false;
         for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
             is_usual |= strcmp(entry->d_name, usual[i]) == 0;
         has |= !is_usual && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN);
-        *count += !is_usual;
+        is_empty &= is_usual;
     }
     if (directory)
         closedir(directory);
     else if (fd >= 0)
         close(fd);
-    return has;
+    return has || is_empty;
 }
 
 /* Whether anything may be behind one of these devices: it would have a directory there. */
@@ -216,9 +215,8 @@ static bool part_may_carry(const struct host *host, const struct tree *tree,
                            const struct device_set *set) {
     bool may = false;
     for (size_t i = 0; i < set->count && !may; i++) {
-        size_t count;
         char *path = memory_printf(PCI "/%s", host->devices[set->items[i]].address);
-        may = part_has_directories(tree, path, &count);
+        may = part_has_directories(tree, path);
         free(path);
     }
     return may;
@@ -245,11 +243,9 @@ static bool part_find_class(const struct host *host, const struct tree *tree,
 }
 
 bool part_has_class(const struct host *host, const struct tree *tree, const char *class) {
-    size_t count;
     struct device_set set = part_devices(host);
-    bool has =
-        (part_has_directories(tree, class, &count) || !count || part_may_carry(host, tree, &set)) &&
-        part_find_class(host, tree, &set, class);
+    bool has = (part_has_directories(tree, class) || part_may_carry(host, tree, &set)) &&
+               part_find_class(host, tree, &set, class);
     device_set_finish(&set);
     return has;
 }

@@ -347,6 +347,11 @@ static enum match_value match_vf(const struct criterion *criterion, const struct
     return function < parent ? function : parent;
 }
 
+/* Of a condition on the class or the subsystem, which are read together. */
+static enum match_value match_known_class(const struct device *device, bool holds) {
+    return device->unknown & DEVICE_UNKNOWN_CLASS ? MATCH_UNKNOWN : match_whether(holds, false);
+}
+
 /* The condition without its 'not'. A SCSI device has neither an id nor a class. */
 static enum match_value match_condition(const struct criterion *criterion,
                                         const struct device *device) {
@@ -361,15 +366,10 @@ static enum match_value match_condition(const struct criterion *criterion,
     case CRITERION_ADDRESS:
         return match_whether(pci && match_address(criterion->text, device->address), false);
     case CRITERION_CLASS:
-        return device->unknown & DEVICE_UNKNOWN_CLASS
-                   ? MATCH_UNKNOWN
-                   : match_whether((pci || usb) &&
-                                       match_class(criterion->class_prefix, device->class_code),
-                                   false);
+        return match_known_class(
+            device, (pci || usb) && match_class(criterion->class_prefix, device->class_code));
     case CRITERION_SUBSYSTEM:
-        return device->unknown & DEVICE_UNKNOWN_CLASS
-                   ? MATCH_UNKNOWN
-                   : match_whether(pci && match_id(criterion, device->subsystem), false);
+        return match_known_class(device, pci && match_id(criterion, device->subsystem));
     case CRITERION_PORT:
         return match_whether(usb && match_address(criterion->text, device->address), false);
     case CRITERION_BELOW:
