@@ -5,21 +5,14 @@
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define INSTANCES "sys/bus/mdev/devices"
 
 /* Where the number cannot be read, none can be created. */
 void mdev_read_types(const struct reading *reading) {
     struct device *device = reading->device;
-    struct stat status;
-    if (fstatat(reading->directory, "mdev_supported_types", &status, AT_SYMLINK_NOFOLLOW) != 0 &&
-        tree_is_absence(errno))
-        return;
     char *directory =
         memory_printf("%s/%s/mdev_supported_types", reading->reader->directory, device->address);
     struct names types = tree_list(reading->tree, directory);

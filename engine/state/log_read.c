@@ -232,8 +232,8 @@ static bool log_read_read_more(struct log_reader *reader) {
     return got > 0;
 }
 
-/* Whether the log was truncated since the last line was returned: the line is no longer where it
- * was, even if the log is as long again. To be asked after a read, which that makes void. */
+/* Whether the log was truncated since the last line was returned: other bytes are in the line's
+ * place, or none, however long the log is. To be asked after a read, which that makes void. */
 static bool log_read_was_truncated(struct log_reader *reader) {
     char head[HEAD_SIZE];
     ssize_t got = log_read_at(reader, head, reader->head_size, reader->head_offset);
