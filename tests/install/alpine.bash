@@ -7,8 +7,6 @@ alpine() { # a host with OpenRC, with no udev but mdev
     printf '#!/bin/sh\n' >"$root/sbin/openrc-run"
     chmod 755 "$root/sbin/openrc-run"
     libvirt_is 9.0.0
-    printf '#!/bin/sh\necho "$*" >>/tmp/syslog\n' >"$root/bin/logger.new"
-    chmod 755 "$root/bin/logger.new"
-    mv -f "$root/bin/logger.new" "$root/bin/logger"
+    logs
     : >"$root/tmp/syslog"
 }

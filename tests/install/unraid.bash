@@ -69,7 +69,7 @@ on_host() { # COMMAND ...
     env -i PATH=/bin:/usr/bin:/usr/local/bin "$chroot" "$root" "$@" >>"$output" 2>&1 </dev/null
 }
 
-boots() {
+unraid_boots() {
     goes_off
     starts_up
     : >"$output"
