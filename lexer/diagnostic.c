@@ -143,12 +143,17 @@ static int diagnostic_by_place(const void *left, const void *right) {
     return result ? result : diagnostic_order(a->span.start, b->span.start);
 }
 
-/* Sorts the list and merges spans of one file that overlap. */
+/* Sorts the list and merges spans of one file that overlap. What was merged before stays as it is
+ * when all others follow it, as those of the next file do. */
 static void diagnostic_merge_covered(struct diagnostics *diagnostics) {
     struct covered *list = diagnostics->covered;
-    size_t count = 0;
-    qsort(list, diagnostics->covered_count, sizeof *list, diagnostic_by_place);
-    for (size_t i = 0; i < diagnostics->covered_count; i++) {
+    size_t count = diagnostics->covered_merged, all = diagnostics->covered_count;
+    qsort(list + count, all - count, sizeof *list, diagnostic_by_place);
+    if (count && count < all && diagnostic_by_place(&list[count - 1], &list[count]) > 0) {
+        count = 0;
+        qsort(list, all, sizeof *list, diagnostic_by_place);
+    }
+    for (size_t i = count; i < all; i++) {
         struct covered *last = count ? &list[count - 1] : NULL;
         if (!last || last->source != list[i].source || last->span.end <= list[i].span.start) {
             list[count++] = list[i];
@@ -159,7 +164,7 @@ static void diagnostic_merge_covered(struct diagnostics *diagnostics) {
         if (!list[i].joiner.end)
             last->joiner = list[i].joiner;
     }
-    diagnostics->covered_count = count;
+    diagnostics->covered_count = diagnostics->covered_merged = count;
 }
 
 /* The last of those that the diagnostic's span touches. */
@@ -268,7 +273,7 @@ static void diagnostic_print_excerpt(struct source *source, struct span span, FI
     uint32_t start = span.start < line.start ? line.start : span.start;
     start = start > line.end ? line.end : start;
     struct span shown = line;
-    if (text_width(source->text + line.start, line.end - line.start) > room)
+    if (diagnostic_move(source, line.start, line.end, 1, room) != line.end)
         shown.start = diagnostic_move(source, start, line.start, -1, room * 2 / 5);
     shown.end = diagnostic_move(source, shown.start, line.end, 1, room);
     const char *before = shown.start > line.start ? "..." : "";

@@ -54,7 +54,7 @@ struct diagnostics {
     struct diagnostic *list;
     size_t count;
     struct covered *covered;
-    size_t covered_count;
+    size_t covered_count, covered_merged; /* those at the beginning that are in order */
 };
 
 void diagnostic_finish_list(struct diagnostics *diagnostics);

@@ -1522,18 +1522,12 @@ static bool rules_has_strange_byte(const struct source *source, const struct dia
     return false;
 }
 
-/* Also one that was not understood: its line begins with the keyword, and its own error says more. */
-static bool rules_has_statement(const struct syntax *syntax, const struct source *source) {
+/* `before`: the rules as they were before this file. Also one that was not understood: its line begins with the keyword, and
+ * its own error says more. */
+static bool rules_has_statement(const struct syntax *before, const struct source *source) {
     static const enum token keywords[] = {TOKEN_ON, TOKEN_DEVICE, TOKEN_NEVER};
-    for (const struct guard *one = syntax->guards; one; one = one->next)
-        if (one->source == source)
-            return true;
-    for (const struct definition *one = syntax->definitions; one; one = one->next)
-        if (one->source == source)
-            return true;
-    for (const struct rule *one = syntax->rules; one; one = one->next)
-        if (one->source == source)
-            return true;
+    if (*before->guards_end || *before->definitions_end || *before->rules_end)
+        return true;
     const char *end = source->text + source->size;
     for (const char *at = source->text + source_mark(source); at; at = memchr(at, '\n', (size_t)(end - at))) {
         at += strspn(at, "\r\n\t ");
@@ -1558,12 +1552,13 @@ void syntax_parse(struct syntax *syntax, struct source *source, struct diagnosti
         rules_report_binary(source, diagnostics);
         return;
     }
+    struct syntax old = *syntax;
     struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);
     scanner_destroy(parser.scanner);
     rules_find_hidden_guards(&parser);
-    if (rules_has_strange_byte(source, diagnostics, before) && !rules_has_statement(syntax, source)) {
+    if (rules_has_strange_byte(source, diagnostics, before) && !rules_has_statement(&old, source)) {
         for (size_t i = before; i < diagnostics->count; i++)
             diagnostics->list[i].cause = false;
         diagnostic_cover(diagnostics, source, (struct span){0, (uint32_t)source->size + 1}, (struct span){0, 0});
