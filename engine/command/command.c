@@ -1,7 +1,6 @@
 #include "engine/command/command.h"
 
 #include "engine/host/names.h"
-#include "engine/host/source_sysfs.h"
 #include "engine/system/layout.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
@@ -386,10 +385,9 @@ uint32_t command_read_wait(const struct command *command, const char *text) {
 
 /* --- what several commands read */
 
-int command_load_host(const struct command_line *line, struct host *host) {
-    struct host_source source = source_sysfs(line->sysroot);
+int command_load_host(const struct host_source *source, struct host *host) {
     struct failure failure;
-    if (source.load(&source, host, &failure) < 0)
+    if (source->load(source, host, &failure) < 0)
         return command_fail(failure.message,
                             "--sysroot takes a directory that holds sys/ and proc/");
     names_complete(host);

@@ -163,9 +163,9 @@ uint32_t command_read_wait(const struct command *command, const char *text);
 /* Sets a key to the number, or to null when it is negative: not known. */
 void command_put_number(struct json_object *object, const char *key, int number);
 
-/* Reads the devices of this host, or of --sysroot. Returns EXIT_FINE, and the caller ends it with
- * host_finish(); or EXIT_PROBLEM after saying why. */
-int command_load_host(const struct command_line *line, struct host *host);
+/* Reads the devices of this host, or of a copy of one. Returns EXIT_FINE, and the caller ends it
+ * with host_finish(); or EXIT_PROBLEM after saying why. */
+int command_load_host(const struct host_source *source, struct host *host);
 
 /* The rules of --rules or of the usual directory; mistakes in them are printed on stderr. */
 struct command_rules {

@@ -3,6 +3,7 @@
 
 #include "engine/command/devices_view.h"
 #include "engine/host/snapshot.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/model/device_class.h"
 #include "engine/system/file.h"
@@ -340,15 +341,20 @@ static void command_devices_load_rules(struct listing *listing, const struct com
         command_report(&listing->ruleset);
 }
 
-static bool command_devices_init(struct listing *listing, const struct command_line *line,
+static bool command_devices_init(struct listing *listing, const struct devices_options *options,
                                  int *status) {
+    const struct command_line *line = &options->line;
+    struct host_source source = source_sysfs(line->sysroot);
+    source.is_brief = !options->all && !line->json;
     *listing = (struct listing){0};
-    if ((*status = command_load_host(line, &listing->host)) != EXIT_FINE)
+    if ((*status = command_load_host(&source, &listing->host)) != EXIT_FINE)
         return false;
     command_devices_load_others(listing, line->sysroot);
     command_devices_load_rules(listing, line);
     inventory_init(&listing->inventory, &listing->host, &listing->program, listing->others.list,
                    listing->others.count);
+    if (options->tree || options->picture || line->json)
+        inventory_find_places(&listing->inventory);
     listing->shown = memory_zalloc((listing->host.count + 1) * sizeof *listing->shown);
     for (size_t i = 0; i < listing->host.count; i++)
         listing->shown[i] =
@@ -495,7 +501,7 @@ static int command_devices_run(const struct command *command, int argc, char **a
         return command_usage(command, "--tree, --svg, --json and --record exclude each other");
     if (options.directory)
         return command_devices_record(line->sysroot, options.directory);
-    if (!command_devices_init(&listing, line, &status))
+    if (!command_devices_init(&listing, &options, &status))
         return status;
     status = command_devices_show(&listing, &options);
     command_devices_finish(&listing);

@@ -3,6 +3,7 @@
 
 #include "engine/command/plan_context.h"
 #include "engine/command/status_wait.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/model/vm_names.h"
 #include "engine/plan/status.h"
@@ -575,9 +576,10 @@ static int command_status_show(struct view *view) {
 
 /* Reads VMs and host, and does the work with them. */
 static int command_status_read(struct view *view, int (*work)(struct view *view)) {
+    struct host_source source = source_sysfs(view->line.sysroot);
+    source.is_brief = true;
     int status = command_status_load_vms(view);
-    if (status == EXIT_FINE &&
-        (status = command_load_host(&view->line, &view->host)) == EXIT_FINE) {
+    if (status == EXIT_FINE && (status = command_load_host(&source, &view->host)) == EXIT_FINE) {
         status = work(view);
         host_finish(&view->host);
     }

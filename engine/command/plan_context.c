@@ -451,7 +451,7 @@ static int plan_context_load_host(struct plan_context *context, bool may_be_part
     struct host_source source = source_sysfs(context->line->sysroot);
     if (!may_be_part || context->device_word ||
         !plan_part_load(&context->rules.program, &context->event, &source, &context->host))
-        return command_load_host(context->line, &context->host);
+        return command_load_host(&source, &context->host);
     context->host.source.load_names(&context->host);
     names_complete(&context->host);
     return EXIT_FINE;
@@ -503,8 +503,9 @@ bool plan_context_init_part(struct plan_context *context, const struct command_l
 }
 
 int plan_context_read_whole(struct plan_context *context) {
+    struct host_source source = source_sysfs(context->line->sysroot);
     host_finish(&context->host);
-    int status = command_load_host(context->line, &context->host);
+    int status = command_load_host(&source, &context->host);
     context->request.program_root = context->host.root;
     return status;
 }

@@ -41,7 +41,7 @@ struct node {
     bool is_pool; /* a ZFS pool */
 
     /* Network interfaces. */
-    bool has_default_route, has_address, is_switch, is_up;
+    bool has_default_route, has_address, is_switch, is_up, is_promiscuous;
     const char *service; /* "runs PPPoE over it"; NULL: none */
 
     /* Used by the walks below. */

@@ -58,25 +58,19 @@ static bool net_stack_has(const struct usage *usage, const char *interface, cons
     return has;
 }
 
-/* IFF_UP and the like; 0: unknown. */
-static uint32_t net_stack_flags(const struct usage *usage, const char *interface, bool *is_known) {
-    char *text = net_stack_attribute(usage, interface, "flags");
-    uint32_t flags = 0;
-    *is_known = text_parse_hex(text, UINT32_MAX, &flags);
-    free(text);
-    return *is_known ? flags : 0;
-}
-
 /* An interface is up unless something says that it is down. */
-static bool net_stack_is_up(const struct usage *usage, const char *interface) {
-    bool is_known = false;
-    uint32_t flags = net_stack_flags(usage, interface, &is_known);
-    if (is_known)
-        return (flags & IFF_UP) != 0;
-    char *state = net_stack_attribute(usage, interface, "operstate");
-    bool is_up = !state || (strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0);
+static void net_stack_read_flags(const struct usage *usage, struct node *node) {
+    char *text = net_stack_attribute(usage, node->name, "flags");
+    uint32_t flags = 0;
+    bool is_known = text_parse_hex(text, UINT32_MAX, &flags);
+    char *state = is_known ? NULL : net_stack_attribute(usage, node->name, "operstate");
+
+    node->is_up = is_known
+                      ? (flags & IFF_UP) != 0
+                      : !state || (strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0);
+    node->is_promiscuous = is_known && flags & IFF_PROMISC;
     free(state);
-    return is_up;
+    free(text);
 }
 
 /* What the kernel calls a type of interface: "DEVTYPE=macvtap"; "" if nothing. The caller frees
@@ -161,10 +155,10 @@ static void net_stack_read_edges(struct usage *usage, const char *name, const ch
 }
 
 static void net_stack_place(struct usage *usage, struct node *node, const char *path) {
-    char *resolved = tree_resolve(usage->tree, path);
-    if (resolved)
-        place_add_path(&node->devices, usage->host, resolved);
-    free(resolved);
+    free(node->path);
+    node->path = tree_resolve(usage->tree, path);
+    if (node->path)
+        place_add_path(&node->devices, usage->host, node->path);
 }
 
 /* Looks only at files that the directory lists, as few interfaces have all of them. */
@@ -173,7 +167,7 @@ static void net_stack_read_interface(struct usage *usage, struct node *node) {
     char *device = memory_printf("%s/device", directory);
     struct names files = tree_list(usage->tree, directory);
 
-    node->is_up = net_stack_is_up(usage, node->name);
+    net_stack_read_flags(usage, node);
     net_stack_place(usage, node, directory);
     if (!node->devices.count && net_stack_lists(&files, "device")) /* an old kernel */
         net_stack_place(usage, node, device);
@@ -337,12 +331,9 @@ static void net_stack_read_packet(struct usage *usage, char *line) {
 }
 
 /* A card below a bridge is promiscuous as well, as the card below anything may be. */
-static void net_stack_find_capture(struct usage *usage, struct node *node) {
-    bool is_known = false;
-    if (!node->devices.count || node->above.count || node->service)
-        return;
-    uint32_t flags = net_stack_flags(usage, node->name, &is_known);
-    if (flags & IFF_UP && flags & IFF_PROMISC)
+static void net_stack_find_capture(struct node *node) {
+    if (node->devices.count && !node->above.count && !node->service && node->is_up &&
+        node->is_promiscuous)
         node->service = "captures packets on it (promiscuous mode)";
 }
 
@@ -532,7 +523,7 @@ void net_stack_find_usage(struct usage *usage) {
             usage_note_missing(usage, "proc/net (routes of all tables)");
     }
     for (size_t i = 0; i < graph->nodes.count; i++)
-        net_stack_find_capture(usage, graph->nodes.items[i]);
+        net_stack_find_capture(graph->nodes.items[i]);
     graph_sum_devices(graph);
     net_stack_doubt_tunnels(usage);
     net_stack_find_namespaces(usage);

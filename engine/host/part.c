@@ -141,7 +141,7 @@ static bool part_read_group(struct host *host, const struct tree *tree, int grou
         char *address = memory_strdup(device->address);
         device_finish(device);
         *device = bus_reader_device(&bus_reader_pci, address);
-        is_known = bus_reader_read(tree, &bus_reader_pci, device, &members);
+        is_known = bus_reader_read(tree, &bus_reader_pci, device, &members, host->source.is_brief);
     }
     tree_finish_names(&members);
     free(path);

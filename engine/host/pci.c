@@ -39,7 +39,7 @@ enum {
 
 /* -1 where the kernel does not know it. */
 static int pci_read_numa_node(const struct reading *reading) {
-    char *text = bus_reader_fact(reading, "numa_node");
+    char *text = tree_directory_attribute(reading->directory, "numa_node");
     uint32_t value = 0;
     bool is_known = text_parse_decimal(text, INT32_MAX, &value);
 
@@ -102,6 +102,21 @@ static bool pci_is_silent(const unsigned char *bytes, size_t size) {
     return size > HEADER_TYPE;
 }
 
+static void pci_obstruct_silent(const struct reading *reading) {
+    struct device *device = reading->device;
+    char *power_state = tree_directory_attribute(reading->directory, "power_state");
+
+    device_obstruct(device, OBSTACLE_NO_ANSWER,
+                    memory_printf("%s does not answer: its configuration space reads ff "
+                                  "throughout%s%s",
+                                  device->address, power_state ? ", power state " : "",
+                                  power_state ? power_state : ""),
+                    memory_printf("power it up ('echo on >/sys/bus/pci/devices/%s/power/control', "
+                                  "or what turned it off), or turn the host off and on again",
+                                  device->address));
+    free(power_state);
+}
+
 static void pci_read_header(const struct reading *reading) {
     struct device *device = reading->device;
     unsigned char bytes[CONFIG_SIZE];
@@ -110,15 +125,7 @@ static void pci_read_header(const struct reading *reading) {
 
     device->kind = pci_kind_of(bytes, size, file_size);
     if (pci_is_silent(bytes, size)) {
-        device_obstruct(device, OBSTACLE_NO_ANSWER,
-                        memory_printf("%s does not answer: its configuration space reads ff "
-                                      "throughout%s%s",
-                                      device->address, device->power_state ? ", power state " : "",
-                                      device->power_state ? device->power_state : ""),
-                        memory_printf("power it up ('echo on >/sys/bus/pci/devices/%s/power/"
-                                      "control', or what turned it off), or turn the host off and "
-                                      "on again",
-                                      device->address));
+        pci_obstruct_silent(reading);
         return;
     }
     if (size > HEADER_TYPE)
@@ -200,6 +207,16 @@ static void pci_read_identity(const struct reading *reading) {
     free(modalias);
 }
 
+/* What does not tell whether the device can be assigned; so a file that cannot be read is as one
+ * that is not there. */
+static void pci_read_description(const struct reading *reading) {
+    struct device *device = reading->device;
+    device->numa_node = pci_read_numa_node(reading);
+    device->reset_methods = tree_directory_attribute(reading->directory, "reset_method");
+    device->power_state = tree_directory_attribute(reading->directory, "power_state");
+    pci_read_bars(reading);
+}
+
 static void pci_read(const struct reading *reading) {
     struct device *device = reading->device;
     char *boot_vga = bus_reader_fact(reading, "boot_vga");
@@ -207,11 +224,9 @@ static void pci_read(const struct reading *reading) {
     pci_read_identity(reading);
     device->driver = bus_reader_link(reading, "driver");
     device->iommu_group = pci_read_group(reading);
-    device->numa_node = pci_read_numa_node(reading);
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
-    device->reset_methods = bus_reader_fact(reading, "reset_method");
-    device->power_state = bus_reader_fact(reading, "power_state");
-    pci_read_bars(reading);
+    if (!reading->is_brief)
+        pci_read_description(reading);
     device->physical = bus_reader_link(reading, "physfn");
     device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
     device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");

@@ -23,17 +23,35 @@ static size_t inventory_row_above(const struct inventory *inventory, const char 
     return above ? (size_t)(above - inventory->host->devices) : SIZE_MAX;
 }
 
-static void inventory_find_places(struct inventory *inventory, const struct tree *tree) {
-    for (size_t i = 0; i < inventory->count; i++) {
-        const struct device *device = inventory->rows[i].device;
-        char *link =
-            memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
-        char *path = tree_resolve(tree, link);
-        size_t above = path ? inventory_row_above(inventory, path) : SIZE_MAX;
-        inventory->rows[i].above = above == i ? SIZE_MAX : above;
-        free(path);
-        free(link);
+static void inventory_find_place(struct inventory *inventory, const struct tree *tree, size_t row) {
+    const struct device *device = inventory->rows[row].device;
+    char *link =
+        memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
+    char *path = tree_resolve(tree, link);
+    size_t above = path ? inventory_row_above(inventory, path) : SIZE_MAX;
+
+    inventory->rows[row].above = above == row ? SIZE_MAX : above;
+    inventory->rows[row].has_place = true;
+    free(path);
+    free(link);
+}
+
+void inventory_find_places(struct inventory *inventory) {
+    struct tree tree;
+    if (tree_open(&tree, inventory->host->root)) {
+        for (size_t i = 0; i < inventory->count; i++)
+            if (!inventory->rows[i].has_place)
+                inventory_find_place(inventory, &tree, i);
+        tree_close(&tree);
     }
+}
+
+/* Where what can be plugged in is, up to the bus of the processor. */
+static void inventory_find_pluggable(struct inventory *inventory, const struct tree *tree) {
+    for (size_t i = 0; i < inventory->count; i++)
+        for (size_t row = inventory->rows[i].device->bus == BUS_PCI ? SIZE_MAX : i;
+             row != SIZE_MAX && !inventory->rows[row].has_place; row = inventory->rows[row].above)
+            inventory_find_place(inventory, tree, row);
 }
 
 static bool inventory_is_behind(const struct inventory *inventory, size_t row, size_t controller) {
@@ -120,22 +138,16 @@ char *inventory_interfaces_text(const struct inventory_row *row) {
     return text;
 }
 
-/* The device that a network interface is of; SIZE_MAX: none, as of a bridge. */
-static size_t inventory_row_of_net(const struct inventory *inventory, const struct tree *tree,
-                                   const char *name) {
-    char *link = memory_printf("sys/class/net/%s", name), *path = tree_resolve(tree, link);
-    const struct device *device = path ? place_nearest(inventory->host, path) : NULL;
-    free(path);
-    free(link);
-    return device ? (size_t)(device - inventory->host->devices) : SIZE_MAX;
-}
-
-static void inventory_name_net(struct inventory *inventory, const struct tree *tree) {
+/* A bridge and the like are of no device. */
+static void inventory_name_net(struct inventory *inventory) {
     const struct node_list *nodes = &inventory->host->net.nodes;
     for (size_t i = 0; i < nodes->count; i++) {
-        size_t row = inventory_row_of_net(inventory, tree, nodes->items[i]->name);
-        if (row != SIZE_MAX)
-            inventory_add_interface(&inventory->rows[row], nodes->items[i]->name);
+        const struct node *node = nodes->items[i];
+        const struct device *device =
+            node->path ? place_nearest(inventory->host, node->path) : NULL;
+        if (device)
+            inventory_add_interface(&inventory->rows[device - inventory->host->devices],
+                                    node->name);
     }
 }
 
@@ -338,10 +350,10 @@ void inventory_init(struct inventory *inventory, const struct host *host,
     }
     struct tree tree;
     if (tree_open(&tree, host->root)) {
-        inventory_find_places(inventory, &tree);
-        inventory_name_net(inventory, &tree);
+        inventory_find_pluggable(inventory, &tree);
         tree_close(&tree);
     }
+    inventory_name_net(inventory);
     for (size_t i = 0; i < host->count; i++) {
         inventory_find_behind(inventory, i);
         inventory_name_files(&inventory->rows[i]);

@@ -28,6 +28,7 @@ struct inventory_row {
     struct suggested_rule suggested;
     backend_set also; /* the other backends by which it can go to a VM now */
     size_t above;     /* the row of the device that it is connected to; SIZE_MAX: none */
+    bool has_place;   /* `above` is known */
     /* The kernel's names of what it is for: "eno2"; "sda" and "sdb"; "ttyUSB0". */
     char **interfaces;
     size_t interface_count;
@@ -61,6 +62,10 @@ struct inventory {
 void inventory_init(struct inventory *inventory, const struct host *host,
                     const struct program *program, const struct domain *vms, size_t vm_count);
 void inventory_finish(struct inventory *inventory);
+
+/* Sets `above` of every row. Until then it is set of what is on USB or SCSI, and of all that such a
+ * device is connected to. */
+void inventory_find_places(struct inventory *inventory);
 
 /* Whether each of the words is in what is known of the device, whatever the case: its name, id,
  * address, port, driver, class in words, serial number, interfaces, or the VM that has it. */

@@ -62,7 +62,10 @@ static void what_is_connected_to_what(void **state) {
     is_above(&sample, "0000:00:15.0", "");
     is_above(&sample, "1-1", "0000:00:15.0");
     is_above(&sample, "1-1.4", "1-1");
+    is_above(&sample, "0000:01:00.0", ""); /* nothing can be plugged into it */
+    inventory_find_places(&sample.inventory);
     is_above(&sample, "0000:01:00.0", "0000:00:13.0");
+    is_above(&sample, "1-1.4", "1-1");
     const struct inventory_row *controller = row_of(&sample, "0000:00:15.0");
     are(&sample, controller->behind, controller->behind_count, "1-1.1 1-1.2 1-1.4 "); /* no hub */
     assert_int_equal(row_of(&sample, "1-1")->behind_count, 0);
