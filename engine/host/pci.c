@@ -217,23 +217,31 @@ static void pci_read_description(const struct reading *reading) {
     pci_read_bars(reading);
 }
 
-static void pci_read(const struct reading *reading) {
+/* What no bridge is or has. */
+static void pci_read_endpoint(const struct reading *reading) {
     struct device *device = reading->device;
     char *boot_vga = bus_reader_fact(reading, "boot_vga");
 
-    pci_read_identity(reading);
-    device->driver = bus_reader_link(reading, "driver");
-    device->iommu_group = pci_read_group(reading);
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
-    if (!reading->is_brief)
-        pci_read_description(reading);
     device->physical = bus_reader_link(reading, "physfn");
     device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
     device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
     mdev_read_types(reading);
+    free(boot_vga);
+}
+
+static void pci_read(const struct reading *reading) {
+    struct device *device = reading->device;
+
+    pci_read_identity(reading);
+    device->driver = bus_reader_link(reading, "driver");
+    device->iommu_group = pci_read_group(reading);
     pci_read_header(reading);
     device->is_bridge = pci_is_bridge(device);
-    free(boot_vga);
+    if (!device->is_bridge)
+        pci_read_endpoint(reading);
+    if (!reading->is_brief)
+        pci_read_description(reading);
 }
 
 static bool pci_is_device(const char *name) {
@@ -393,7 +401,7 @@ void pci_find_obstacles(struct host *host, const struct tree *tree) {
 
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
-        if (device->bus != BUS_PCI || device->is_outside)
+        if (device->bus != BUS_PCI || device->is_outside || device->is_bridge)
             continue;
         if (device->iommu_group >= 0)
             iommu_find_reserved_regions(device, tree);
