@@ -4,6 +4,7 @@
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
 #include "engine/rules/match.h"
+#include "engine/run/restore_settings.h"
 #include "engine/run/run.h"
 #include "engine/state/freed_note.h"
 #include "engine/trigger/freed.h"
@@ -239,8 +240,9 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     vm_state_finish(&state);
 }
 
-/* What was created for the VM goes with it. */
-static void manual_detach_remove_mdevs(const struct manual_detach *detach) {
+/* What was created for the VM goes with the device, and the host's settings come back. Returns
+ * false and logs it when something of that stays. */
+static bool manual_detach_clean_up(const struct manual_detach *detach) {
     const struct manual_detach_request *request = detach->request;
     const struct event event = {
         .name = EVENT_STARTED, .domain = &detach->vm.domain, .settled = true};
@@ -251,14 +253,18 @@ static void manual_detach_remove_mdevs(const struct manual_detach *detach) {
                                       .command = "detach",
                                       .clock = request->clock};
     struct run run;
-    if (!request->state || detach->hostdev->backend != BACKEND_MDEV)
-        return;
+    if (!request->state)
+        return true;
     run_init(&run, &config);
     run.virt = request->virt;
     run.vm_start = detach->vm.vm_start;
     run.locked = true;
-    run_mdev_cleanup(&run);
+    if (detach->hostdev->backend == BACKEND_MDEV)
+        run_mdev_cleanup(&run);
+    restore_settings_all(&run);
+    bool is_clean = !run.problem;
     run_finish(&run);
+    return is_clean;
 }
 
 static enum guest_answer manual_detach_ask_guest(const struct manual_detach *detach,
@@ -311,10 +317,11 @@ bool manual_detach_execute(struct manual_detach *detach) {
         freed_note_device(request->program, request->state, detach->device,
                           domain_key(&detach->vm.domain));
     enum guest_answer answer = manual_detach_ask_guest(detach, &error);
+    bool is_clean = true;
     if (answer == GUEST_RELEASED) {
         manual_detach_note_lost(detach);
         manual_detach_note_returned(detach);
-        manual_detach_remove_mdevs(detach);
+        is_clean = manual_detach_clean_up(detach);
     } else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) ||
                answer == GUEST_REFUSED) {
         manual_detach_note(detach, false);
@@ -322,7 +329,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
             freed_note_withdraw(request->state, detach->device);
     }
     return answer == GUEST_RELEASED
-               ? manual_detach_log_released(detach, &error.failure)
+               ? manual_detach_log_released(detach, &error.failure) && is_clean
                : manual_detach_log_result(detach, RESULT_FAILED, error.failure.message,
                                           error.failure.hint);
 }

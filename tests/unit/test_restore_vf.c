@@ -3,6 +3,7 @@
 #include "tests/unit/execute_world.h"
 
 #include "engine/state/vm_state.h"
+#include "engine/trigger/manual_detach.h"
 
 #define FUNCTION "0000:41:02.2"
 #define ID " 8086:154c\n"
@@ -150,6 +151,45 @@ static void trust_goes_when_the_device_is_detached(void **state) {
     assert_false(is_noted(FRIGATE));
 }
 
+/* 'virt-rules detach' */
+static bool detach_by_hand(void) {
+    struct manual_detach detach;
+    struct virt_error error;
+    struct log_writer *log = log_write_open(state_path(""), false);
+    const struct manual_detach_request request = {.virt = double_virt_port(hypervisor),
+                                                  .clock = &hours.clock,
+                                                  .log = log,
+                                                  .host_source = &host_source,
+                                                  .state = state_path(""),
+                                                  .vm = "frigate",
+                                                  .word = VM_MAC};
+    assert_int_equal(manual_detach_init(&detach, &request, &error), 0);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, after_a_detach, NULL);
+    bool good = manual_detach_execute(&detach);
+    manual_detach_finish(&detach);
+    log_write_close(log);
+    return good;
+}
+
+static void trust_goes_when_the_device_is_detached_by_hand(void **state) {
+    (void)state;
+    attach();
+    assert_true(detach_by_hand());
+    assert_host_has(HOST_MAC, 0, VF_TRUST_OFF);
+    assert_message(1, "trust as before the VM had it");
+    assert_false(is_noted(FRIGATE));
+}
+
+static void a_detach_by_hand_that_leaves_trust_is_a_problem(void **state) {
+    (void)state;
+    attach();
+    is_deaf = true;
+    assert_false(detach_by_hand());
+    assert_message(1, "trust as the VM had it: it does not answer");
+    assert_message(2, "the guest released it");
+    assert_true(is_noted(FRIGATE));
+}
+
 /* The engine was killed after it had set trust: the next one finds the note. */
 static void the_next_engine_of_the_vm_takes_trust_away(void **state) {
     (void)state;
@@ -268,6 +308,8 @@ int main(void) {
         TEST(trust_goes_when_the_vm_ends),
         TEST(what_libvirt_forgot_goes_too),
         TEST(trust_goes_when_the_device_is_detached),
+        TEST(trust_goes_when_the_device_is_detached_by_hand),
+        TEST(a_detach_by_hand_that_leaves_trust_is_a_problem),
         TEST(the_next_engine_of_the_vm_takes_trust_away),
         TEST(what_others_set_meanwhile_stays),
         TEST(trust_of_the_host_stays),
