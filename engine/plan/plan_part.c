@@ -4,7 +4,7 @@
 
 bool plan_part_may_do(const struct program *program, const struct event *event,
                       const struct action_list *actions) {
-    bool may = event->name == EVENT_STARTED && !match_ambiguous(program, event);
+    bool may = event->name == EVENT_STARTED && (event->vms || !match_ambiguous(program, event));
     for (size_t i = 0; i < actions->count && may; i++) {
         const struct action *action = actions->list[i].action;
         may = action->verb == VERB_ATTACH && action->backend == BACKEND_VFIO &&

@@ -5,7 +5,7 @@
 #include "engine/plan/plan.h"
 
 /* Whether a part of the host may tell what is to be done, by these actions of the event: the VM
- * has started and gets PCI devices, and no name may mean another VM. */
+ * has started and gets PCI devices, and all VMs are known where a name may mean another one. */
 bool plan_part_may_do(const struct program *program, const struct event *event,
                       const struct action_list *actions);
 

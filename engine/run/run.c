@@ -323,23 +323,28 @@ static bool run_load_part(struct run *run, const struct event *event) {
            run_load_host(run);
 }
 
-/* The other VMs that run; and once every VM, if a word of a rule may mean another one than the
- * event's. */
-static bool run_load_other_vms(struct run *run, struct event *event) {
+/* Every VM, once, if a word of a rule may mean another one than the event's. */
+static bool run_load_all_vms(struct run *run, struct event *event) {
     struct virt_error error;
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
-    while (domain_list_running(&run->others, run->virt, run->domain.uuid, &error) < 0)
-        if (!run_ask_again(run, &error, &retry))
-            return false;
     if (!run->vms_listed && !match_ambiguous(run->config->program, event))
         return true;
-    retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     while (!run->vms_listed && domain_list_all(&run->vms, run->virt, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
             return false;
     run->vms_listed = true;
     event->vms = run->vms.list;
     event->vm_count = run->vms.count;
+    return true;
+}
+
+/* The other VMs that run. */
+static bool run_load_other_vms(struct run *run) {
+    struct virt_error error;
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    while (domain_list_running(&run->others, run->virt, run->domain.uuid, &error) < 0)
+        if (!run_ask_again(run, &error, &retry))
+            return false;
     return true;
 }
 
@@ -645,8 +650,8 @@ static enum run_outcome run_pass(struct run *run) {
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
-    if (run_load_domain(run, &run->domain) && run_load_part(run, &event) &&
-        run_load_other_vms(run, &event) && run_plan(run, &event)) {
+    if (run_load_domain(run, &run->domain) && run_load_all_vms(run, &event) &&
+        run_load_part(run, &event) && run_load_other_vms(run) && run_plan(run, &event)) {
         outcome = RUN_NEXT;
         if (!run->pass++)
             run_look_returned(run);

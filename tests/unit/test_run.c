@@ -165,6 +165,35 @@ static void a_name_is_meant_before_a_title(void **state) {
     assert_non_null(strstr(double_virt_calls(hypervisor), "attach frigate "));
 }
 
+static int (*load_host)(const struct host_source *, struct host *, struct failure *);
+static bool was_part; /* that a part was asked for first */
+static unsigned loads;
+
+static int load_noted(const struct host_source *source, struct host *host,
+                      struct failure *failure) {
+    if (!loads++)
+        was_part = source->scope;
+    return load_host(source, host, failure);
+}
+
+/* The start of a VM does not wait for the rest of the host, by whichever name a rule means it. */
+static void the_part_of_the_host_is_read_for_a_title_too(void **state) {
+    static const char *const vms[] = {"frigate", "NVR"};
+    (void)state;
+    load_host = host_source.load;
+    host_source.load = load_noted;
+    for (size_t i = 0; i < sizeof vms / sizeof *vms; i++) {
+        char *rule = memory_printf("on vm %s started attach at 03:00.0 as vfio\n", vms[i]);
+        was_part = false;
+        loads = 0;
+        assert_true(run_at(EVENT_STARTED, rule));
+        assert_true(was_part);
+        take(FRIGATE, FIRST);
+        free(rule);
+    }
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(FIRST));
+}
+
 static void equal_titles_are_given_nothing(void **state) {
     static const char rule[] = "on vm NVR started attach at 03:00.0 as vfio\n";
     static const char *const vms[] = {FRIGATE, SPARE};
@@ -1672,6 +1701,7 @@ int main(void) {
         TEST(between_two_tries_the_world_is_looked_at),
         TEST(one_that_waits_does_not_hold_the_others),
         TEST(a_name_is_meant_before_a_title),
+        TEST(the_part_of_the_host_is_read_for_a_title_too),
         TEST(equal_titles_are_given_nothing),
         TEST(a_uuid_says_which_of_equal_titles_is_meant),
         TEST(held_by_itself_is_a_success),
