@@ -70,8 +70,8 @@ struct host_source {
      * the ordinary, or cannot be read, it reads everything all the same. Borrowed
      */
     const struct host_scope *scope;
-    /* NUMA nodes, reset methods, power states and BARs of PCI devices are left out: only plans and
-     * full descriptions need them. */
+    /* NUMA nodes and power states of PCI devices are left out, reset methods of bridges, and BARs
+     * of all but displays: only plans and full descriptions need them. */
     bool is_brief;
 
     /* Reads the host. The caller ends the snapshot with host_finish(); after -1 it is empty. */

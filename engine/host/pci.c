@@ -208,13 +208,20 @@ static void pci_read_identity(const struct reading *reading) {
 }
 
 /* What does not tell whether the device can be assigned; so a file that cannot be read is as one
- * that is not there. */
+ * that is not there. A rule may want a reset method of what is no bridge, and how a graphics card
+ * is given to a VM depends on its BARs. */
 static void pci_read_description(const struct reading *reading) {
+    enum { CLASS_DISPLAY = 0x03 };
     struct device *device = reading->device;
+    bool is_brief = reading->is_brief;
+    if (!is_brief || !device->is_bridge)
+        device->reset_methods = tree_directory_attribute(reading->directory, "reset_method");
+    if (!is_brief || device->class_code >> 16 == CLASS_DISPLAY)
+        pci_read_bars(reading);
+    if (is_brief)
+        return;
     device->numa_node = pci_read_numa_node(reading);
-    device->reset_methods = tree_directory_attribute(reading->directory, "reset_method");
     device->power_state = tree_directory_attribute(reading->directory, "power_state");
-    pci_read_bars(reading);
 }
 
 /* What no bridge is or has. */
@@ -240,8 +247,7 @@ static void pci_read(const struct reading *reading) {
     device->is_bridge = pci_is_bridge(device);
     if (!device->is_bridge)
         pci_read_endpoint(reading);
-    if (!reading->is_brief)
-        pci_read_description(reading);
+    pci_read_description(reading);
 }
 
 static bool pci_is_device(const char *name) {

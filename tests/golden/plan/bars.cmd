@@ -26,3 +26,14 @@ sed 's,q35,i440fx,; /pcie/d' bars.xml | sed "s,<devices>,&<controller type='pci'
 virt-rules plan game started --rules bars --sysroot "$HOSTS/gpus" --domain-xml bars-pc.xml
 virt-rules devices --all --sysroot "$HOSTS/gpus" | grep -B 2 BARs
 virt-rules devices --sysroot "$HOSTS/gpus" --json | grep -c '"size": 17179869184'
+# A card that only computes, with more addresses than a port has; and a reset method that a rule wants. The short lists
+# say the same as the long ones.
+cp -a "$HOSTS/rack" compute
+printf '%s\n' '0x00000000d0000000 0x00000000d0ffffff 0x0000000000040200' \
+    '0x0000382000000000 0x00003827ffffffff 0x000000000014220c' >compute/sys/bus/pci/devices/0000:03:00.0/resource
+virt-rules devices --sysroot compute 03:00.0
+virt-rules devices --sysroot compute 03:00.0 --json | grep -o 'on vm NAME defined attach.* as vfio'
+for method in flr bus; do
+    echo "on vm game started attach 1ac1:089a at 0000:03:00.0 as vfio reset method $method" >bars/a.rules
+    virt-rules status game --rules bars --state state --sysroot "$HOSTS/dual-tpu" --domain-xml bars.xml
+done
