@@ -110,11 +110,15 @@ struct verdict backend_place_refuse_pci(const struct backend_need *need, const c
                         : memory_printf("%zu %ss need a %s each, and the VM has %zu left%s",
                                         need->needed, what, kind, need->placed, ports);
     free(ports);
-    return verdict_refuse(REFUSED_NO_PORT, message,
-                          memory_printf("add to the VM while it is off: <controller type='pci' "
-                                        "model='%s'/>, one for each %s",
-                                        guest->has_pcie_root ? "pcie-root-port" : "pci-bridge",
-                                        what));
+    return verdict_refuse(
+        REFUSED_NO_PORT, message,
+        guest->has_pcie_root
+            ? memory_printf("add to the VM while it is off: <controller type='pci' "
+                            "model='pcie-root-port'/>, one for each %s",
+                            what)
+            : memory_strdup("add to the VM while it is off: <controller type='pci' "
+                            "model='pci-bridge'/>, and make place for it: delete the <address> of "
+                            "another PCI device, and libvirt puts that behind the bridge"));
 }
 
 /* --- USB */

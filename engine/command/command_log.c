@@ -50,7 +50,7 @@ struct log_view {
     struct stat watched;                 /* the directory that changes are reported of */
     const char *since_word, *lines_word; /* as typed; NULL: not given */
     int64_t since;                       /* milliseconds since the Epoch */
-    uint32_t lines;                      /* the last ones alone; 0: all */
+    uint32_t lines;                      /* with -n: the last ones alone */
     struct terminal terminal;
     struct log_merge *merge;
     struct event_groups groups; /* unless for a program */
@@ -62,7 +62,8 @@ struct log_view {
     int64_t oldest_event;   /* of any VM that is kept; older ones were dropped; 0: none */
     int64_t before;         /* the newest line that is older than `since`; 0: none */
     bool was_called;        /* an event came for what is asked for */
-    struct log_shown *last; /* with -n: a ring of `lines`, until all is read */
+    struct log_shown *last; /* with -n: a ring, until all is read */
+    size_t last_size;       /* of the ring: `lines`, or 1 */
     size_t last_count;      /* that were put there */
     char date[DATE_SIZE];   /* the last one that was printed */
     int signals;            /* a descriptor; -1: they end the program by themselves */
@@ -93,7 +94,7 @@ static void command_log_put(struct log_view *log, char *text, int64_t when) {
         free(text);
         return;
     }
-    struct log_shown *place = &log->last[log->last_count++ % log->lines];
+    struct log_shown *place = &log->last[log->last_count++ % log->last_size];
     free(place->text);
     *place = shown;
 }
@@ -102,8 +103,8 @@ static void command_log_put(struct log_view *log, char *text, int64_t when) {
 static void command_log_print_last(struct log_view *log) {
     size_t count = log->last_count < log->lines ? log->last_count : log->lines;
     for (size_t i = log->last_count - count; log->last && i < log->last_count; i++)
-        command_log_print_shown(log, &log->last[i % log->lines]);
-    for (size_t i = 0; log->last && i < count; i++)
+        command_log_print_shown(log, &log->last[i % log->last_size]);
+    for (size_t i = 0; log->last && i < log->last_size; i++)
         free(log->last[i].text);
     free(log->last);
     log->last = NULL;
@@ -691,7 +692,8 @@ static int command_log_read_and_print(struct log_view *log) {
     log->merge = log_merge_open(log->line.state, log->follow);
     log->groups = (struct event_groups){.show = command_log_show_group, .context = log};
     log->terminal = terminal_of(stdout);
-    log->last = log->lines ? memory_zalloc(log->lines * sizeof *log->last) : NULL;
+    log->last_size = log->lines ? log->lines : 1;
+    log->last = log->lines_word ? memory_zalloc(log->last_size * sizeof *log->last) : NULL;
     log->signals = log->follow ? command_log_catch_signals() : -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that closes the pipe is not an error */
     command_log_open_page(log);
@@ -723,8 +725,8 @@ static int command_log_read_options(struct log_view *log, const struct command *
     if (log->since_word && !when_parse(log->since_word, clock_epoch(), &log->since))
         return command_usage(command, "'%s' is not a time that --since takes: " WHEN_EXAMPLES,
                              log->since_word);
-    if (log->lines_word &&
-        (!text_parse_decimal(log->lines_word, LINES_MAX, &log->lines) || !log->lines))
+    if (log->lines_word && (!text_parse_decimal(log->lines_word, LINES_MAX, &log->lines) ||
+                            (!log->lines && !log->follow)))
         return command_usage(command, "'%s' is not a number of lines, such as 20", log->lines_word);
     log->vm = log->line.words[0];
     return EXIT_FINE;

@@ -656,6 +656,10 @@ static int command_status_wait(struct view *view) {
 
 static int command_status_read_options(struct view *view, const struct command *command) {
     const struct command_line *line = &view->line;
+    uint32_t milliseconds;
+    if (line->word_count == 2 && !view->waits && value_read_duration(&milliseconds, line->words[1]))
+        return command_usage(command, "'%s' is how long --wait waits at most: give --wait, too",
+                             line->words[1]);
     if (line->word_count > (view->waits ? 2 : 1))
         return command_too_many_vms(line, 0);
     if (command_has_empty_word(line))

@@ -208,7 +208,7 @@ static void pci_read_identity(const struct reading *reading) {
 }
 
 /* What does not tell whether the device can be assigned; so a file that cannot be read is as one
- * that is not there. A rule may want a reset method of what is no bridge, and how a graphics card
+ * that is not there. A rule may want a reset method of all but bridges, and how a graphics card
  * is given to a VM depends on its BARs. */
 static void pci_read_description(const struct reading *reading) {
     enum { CLASS_DISPLAY = 0x03 };

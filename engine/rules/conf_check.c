@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char keys_hint[] = "the keys are uri, library and state";
@@ -133,7 +134,8 @@ static bool conf_check_is_void(struct diagnostics *diagnostics, struct source *s
 bool conf_check(struct source *source, const char *path, struct diagnostics *diagnostics) {
     struct failure why;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    struct stat status;
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &status) < 0)
         return false;
     if (source_read(source, path, TRUST_ANY, NULL, &why) < 0) {
         source_from_text(source, path, "", 0);

@@ -33,6 +33,8 @@ static const char *rule_file_hint(int error) {
         return "FAT and the like keep no owner and mode, without which no rule is read: keep the "
                "rules on ext4, xfs or btrfs; elsewhere 'lsattr -d' shows what is immutable, and "
                "'chattr -i' ends that";
+    case ENOTDIR:
+        return "name a directory";
     case ENOSPC:
     case EDQUOT:
         return "free some space ('df -h', 'df -i')";
@@ -264,14 +266,20 @@ int rule_file_make_directory(const char *path, struct failure *failure) {
     return error ? rule_file_fail(failure, "cannot be made", path, error) : 0;
 }
 
+static int rule_file_judge_directory(const char *path) {
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return errno;
+    if (!S_ISDIR(status.st_mode))
+        return ENOTDIR;
+    return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0 ? errno : 0;
+}
+
 int rule_file_may_write(const char *directory) {
     char *path = memory_strdup(directory);
-    int error = 0;
-    while (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0) {
-        error = errno;
-        if (error != ENOENT || !strcmp(path, ".") || !strcmp(path, "/"))
-            break;
-        error = 0;
+    int error;
+    while ((error = rule_file_judge_directory(path)) == ENOENT && strcmp(path, ".") &&
+           strcmp(path, "/")) {
         char *above = rule_file_directory_of(path);
         free(path);
         path = above;

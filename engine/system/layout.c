@@ -97,11 +97,12 @@ void layout_conf_beside(char file[PATH_MAX], const char *directory) {
 
 static void layout_find_file(struct layout *layout, const char *option) {
     char file[PATH_MAX];
+    struct stat status;
     layout_conf_beside(layout->file, layout->rules);
     if (!option)
         return;
     layout_conf_beside(file, option);
-    if (access(file, F_OK) == 0)
+    if (lstat(file, &status) == 0) /* doctor reports a link that leads nowhere */
         layout_put(layout->file, "%s", file);
 }
 
