@@ -80,25 +80,35 @@ static void command_add_list_vms(const struct add *add, struct domain_list *vms)
     virt_close(virt);
 }
 
+static size_t command_add_label_width(const struct domain *vm) {
+    const char *label = domain_label(vm);
+    return text_width(label, strlen(label));
+}
+
+/* A very long name is wrapped, and widens no other line. */
 static void command_add_print_vms(const struct domain_list *vms) {
-    size_t width = 0;
+    enum { WIDTH_MAX = 40 };
+    size_t width = 0, size = 0;
+    char *text = NULL;
+    FILE *out = memory_stream(&text, &size);
     for (size_t i = 0; i < vms->count; i++) {
-        size_t own = text_width(domain_label(&vms->list[i]), strlen(domain_label(&vms->list[i])));
-        width = own > width ? own : width;
+        size_t own = command_add_label_width(&vms->list[i]);
+        width = own > width && own <= WIDTH_MAX ? own : width;
     }
     for (size_t i = 0; i < vms->count; i++) {
         const struct domain *vm = &vms->list[i];
-        const char *label = domain_label(vm);
-        printf("  %2zu  ", i + 1);
-        text_print_string(stdout, label);
-        printf("%*s  %s", (int)(width - text_width(label, strlen(label))), "",
-               vm->id >= 0 ? "running" : "shut off");
+        size_t own = command_add_label_width(vm);
+        fprintf(out, "  %2zu  ", i + 1);
+        text_print_string(out, domain_label(vm));
+        fprintf(out, "%*s  %s", own < width ? (int)(width - own) : 0, "",
+                vm->id >= 0 ? "running" : "shut off");
         if (vm->title) {
-            fputs(", named ", stdout);
-            text_print_string(stdout, vm->name);
+            fputs(", named ", out);
+            text_print_string(out, vm->name);
         }
-        putchar('\n');
+        putc('\n', out);
     }
+    terminal_wrap_stream(stdout, terminal_of(stdout), 6, out, &text);
 }
 
 /* Returns EXIT_PROBLEM. */

@@ -27,3 +27,23 @@ cp slips.rules slips/rules.d
 ln -s pool/virt-rules.conf slips/virt-rules.conf
 said virt-rules check slips/rules.d
 virt-rules doctor --sysroot "$HOSTS/nas" --rules slips/rules.d --state slips 2>&1 | grep -A1 ' conf '
+# A VM with a long name, in the list of 'add'.
+cp -a "$HOSTS/nas" vms
+mkdir -p vms/etc/libvirt/qemu
+cp slips.xml vms/etc/libvirt/qemu
+for name in "$(printf 'long name %.0s' {1..8})end" router; do
+    sed "s,<name>.*</name>,<name>$name</name>," slips.xml >"vms/etc/libvirt/qemu/$name.xml"
+done
+python3 - <<'PY'
+import os, pty
+child, terminal = pty.fork()
+if not child:
+    os.environ["COLUMNS"] = "80"
+    os.execvp("virt-rules", "virt-rules add --rules none --state none --sysroot vms".split())
+shown = b""
+while b"stop):" not in shown:
+    shown += os.read(terminal, 4096)
+os.write(terminal, b"q\n")
+print(shown.decode().replace("\r", ""))
+os.waitpid(child, 0)
+PY
