@@ -20,11 +20,11 @@ static const struct {
     uint32_t first, last;
     unsigned columns;
 } widths[] = {
-    {0x0300, 0x036f, 0},   {0x1100, 0x115f, 2},   {0x200b, 0x200f, 0},   {0x2028, 0x202e, 0},
-    {0x2060, 0x2064, 0},   {0x2e80, 0x303e, 2},   {0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
-    {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},   {0xfe30, 0xfe6f, 2},   {0xfeff, 0xfeff, 0},
-    {0xff01, 0xff60, 2},   {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2},
-    {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+    {0x0300, 0x036f, 0},   {0x1100, 0x115f, 2},   {0x200b, 0x200f, 0},   {0x2060, 0x2064, 0},
+    {0x2e80, 0x303e, 2},   {0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},
+    {0xfe00, 0xfe0f, 0},   {0xfe30, 0xfe6f, 2},   {0xfeff, 0xfeff, 0},   {0xff01, 0xff60, 2},
+    {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2},
+    {0x20000, 0x3fffd, 2},
 };
 
 static unsigned text_columns_of(uint32_t code) {
@@ -46,10 +46,11 @@ size_t text_width(const char *text, size_t length) {
     return width;
 }
 
+/* Line separators, and what turns the direction of writing around, steer what is shown as well. */
 static bool text_is_control(const char *text, size_t length) {
-    unsigned char first = (unsigned char)text[0];
-    return (length == 1 && (first < ' ' || first == 0x7f)) ||
-           (length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0);
+    uint32_t code = length == 1 ? (unsigned char)*text : utf8_code_point(text, length);
+    return code < ' ' || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
 }
 
 void text_print(FILE *out, const char *text, size_t length) {
@@ -76,7 +77,7 @@ void text_escape(FILE *out, const char *text, size_t length) {
         if (size == 0)
             fputs(REPLACEMENT, out);
         else if (text_is_control(text + i, size))
-            fprintf(out, "\\x%02x", (unsigned char)text[i + size - 1]);
+            fprintf(out, size > 2 ? "\\u%04x" : "\\x%02x", utf8_code_point(text + i, size));
         else
             fwrite(text + i, 1, size, out);
     }

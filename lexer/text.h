@@ -28,15 +28,16 @@ const char *text_json_line(struct json_object *object);
 size_t text_width(const char *text, size_t length);
 
 /*
- * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1) and bytes that
- * are not UTF-8 become '?', a tab a blank; every character of the text stays one character.
+ * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1), line
+ * separators, those that change the direction of writing, and bytes that are not UTF-8 become '?',
+ * a tab a blank; every character of the text stays one character.
  */
 void text_print(FILE *out, const char *text, size_t length);
 
 /* The same for a whole string. */
 void text_print_string(FILE *out, const char *text);
 
-/* Writes text with control characters as \xNN and bytes that are not UTF-8 as U+FFFD. */
+/* Writes text with the same characters as \xNN or \uNNNN and bytes that are not UTF-8 as U+FFFD. */
 void text_escape(FILE *out, const char *text, size_t length);
 
 /* A JSON string, bytes that are not UTF-8 replaced by U+FFFD; JSON null for NULL. The caller owns

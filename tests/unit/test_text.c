@@ -89,6 +89,11 @@ static void test_print(void **state) {
                    5, "?31m"); /* CSI as one character of C1 */
     assert_written(text_print, "B\xc3\xbcro \xe6\x9d\xb1 \xf0\x9f\x8e\xae", 14, "Büro 東 🎮");
     assert_written(text_print, "\xff\xfe", 2, "??");
+    /* Right-to-left override, paragraph separator, and an isolate: one column each. */
+    static const char steering[] = "a\xe2\x80\xae"
+                                   "b\xe2\x80\xa9\xe2\x81\xa6";
+    assert_written(text_print, steering, strlen(steering), "a?b??");
+    assert_int_equal(text_width(steering, strlen(steering)), 5);
     /* Bytes that go on count with the one before: as many characters as the columns say. */
     assert_written(text_print, "a\xe2\x82z", 4, "a?z");
     assert_written(text_print, "\x80\x80z", 3, "z");
@@ -98,6 +103,7 @@ static void test_escape(void **state) {
     (void)state;
     assert_written(text_escape, "a\tb\n\0\x7f\033", 7, "a\\x09b\\x0a\\x00\\x7f\\x1b");
     assert_written(text_escape, "\xc2\x85", 2, "\\x85");
+    assert_written(text_escape, "a\xe2\x81\xa9", 4, "a\\u2069");
     assert_written(text_escape, "\xc2\xa0\xc3\xa9", 4, "\xc2\xa0é");
     assert_written(text_escape, "x\xff\x80y", 4, "x\xef\xbf\xbd\xef\xbf\xbdy");
 }
