@@ -2,13 +2,14 @@
 
 #include "engine/rules/rule_file.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char keys_hint[] = "the keys are uri, library and state";
@@ -131,11 +132,25 @@ static bool conf_check_is_void(struct diagnostics *diagnostics, struct source *s
     return true;
 }
 
+/* The file does not exist, or is a link to one that does not, in a directory that does: so it is on
+ * Unraid, where nothing is configured. A link into no directory leads to what is not mounted. */
+static bool conf_check_is_absent(const char *path) {
+    char target[PATH_MAX];
+    ssize_t size = readlink(path, target, sizeof target);
+    if (size < 0)
+        return errno != EINVAL;
+    int above = *target == '/' ? 0 : (int)(text_base_name(path) - path);
+    char *directory = memory_printf("%.*s%.*s", above, path, (int)size, target);
+    directory[text_base_name(directory) - directory] = '\0';
+    bool is_there = access(*directory ? directory : ".", F_OK) == 0;
+    free(directory);
+    return is_there;
+}
+
 bool conf_check(struct source *source, const char *path, struct diagnostics *diagnostics) {
     struct failure why;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &status) < 0)
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR) && conf_check_is_absent(path))
         return false;
     if (source_read(source, path, TRUST_ANY, NULL, &why) < 0) {
         source_from_text(source, path, "", 0);

@@ -27,6 +27,9 @@ cp slips.rules slips/rules.d
 ln -s pool/virt-rules.conf slips/virt-rules.conf
 said virt-rules check slips/rules.d
 virt-rules doctor --sysroot "$HOSTS/nas" --rules slips/rules.d --state slips 2>&1 | grep -A1 ' conf '
+# In a directory that is there nothing is configured yet.
+mkdir slips/pool
+said virt-rules check slips/rules.d
 # A VM with a long name, in the list of 'add'.
 cp -a "$HOSTS/nas" vms
 mkdir -p vms/etc/libvirt/qemu
