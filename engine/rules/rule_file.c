@@ -278,8 +278,8 @@ static int rule_file_judge_directory(const char *path) {
 int rule_file_may_write(const char *directory) {
     char *path = memory_strdup(directory);
     int error;
-    while ((error = rule_file_judge_directory(path)) == ENOENT && strcmp(path, ".") &&
-           strcmp(path, "/")) {
+    while ((error = rule_file_judge_directory(path)) == ENOENT && strcmp(path, ".") != 0 &&
+           strcmp(path, "/") != 0) {
         char *above = rule_file_directory_of(path);
         free(path);
         path = above;
