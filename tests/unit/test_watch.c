@@ -357,9 +357,9 @@ static void it_waits_for_its_children(void **state) {
     assert_int_equal(waitpid(watcher, &status, WNOHANG), 0);
     int file = open(gate, O_WRONLY | O_CLOEXEC); /* returns when the child is there */
     assert_true(file >= 0);
-    close(file);
     assert_int_equal(waitpid(watcher, &status, 0), watcher);
     watcher = 0;
+    close(file);
     assert_int_equal(status, 0);
     assert_int_equal(count("1-1.5"), 0);
     nobody_is_left();
@@ -381,8 +381,8 @@ static void a_second_signal_ends_the_waiting(void **state) {
     assert_int_equal(status, 0);
     int file = open(gate, O_WRONLY | O_CLOEXEC); /* the child goes on, and is ours now */
     assert_true(file >= 0);
-    close(file);
     assert_true(waitpid(-1, &status, 0) > 0);
+    close(file);
     nobody_is_left();
 }
 
