@@ -48,7 +48,7 @@ size_t text_width(const char *text, size_t length) {
 
 /* Line separators, and what turns the direction of writing around, steer what is shown as well. */
 static bool text_is_control(const char *text, size_t length) {
-    uint32_t code = length == 1 ? (unsigned char)*text : utf8_code_point(text, length);
+    uint32_t code = utf8_code_point(text, length);
     return code < ' ' || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
            (code >= 0x2066 && code <= 0x2069);
 }

@@ -62,8 +62,7 @@ struct log_view {
     int64_t oldest_event;   /* of any VM that is kept; older ones were dropped; 0: none */
     int64_t before;         /* the newest line that is older than `since`; 0: none */
     bool was_called;        /* an event came for what is asked for */
-    struct log_shown *last; /* with -n: a ring, until all is read */
-    size_t last_size;       /* of the ring: `lines`, or 1 */
+    struct log_shown *last; /* with -n: a ring of `lines` + 1, until all is read */
     size_t last_count;      /* that were put there */
     char date[DATE_SIZE];   /* the last one that was printed */
     int signals;            /* a descriptor; -1: they end the program by themselves */
@@ -94,7 +93,7 @@ static void command_log_put(struct log_view *log, char *text, int64_t when) {
         free(text);
         return;
     }
-    struct log_shown *place = &log->last[log->last_count++ % log->last_size];
+    struct log_shown *place = &log->last[log->last_count++ % (log->lines + 1)];
     free(place->text);
     *place = shown;
 }
@@ -103,8 +102,8 @@ static void command_log_put(struct log_view *log, char *text, int64_t when) {
 static void command_log_print_last(struct log_view *log) {
     size_t count = log->last_count < log->lines ? log->last_count : log->lines;
     for (size_t i = log->last_count - count; log->last && i < log->last_count; i++)
-        command_log_print_shown(log, &log->last[i % log->last_size]);
-    for (size_t i = 0; log->last && i < log->last_size; i++)
+        command_log_print_shown(log, &log->last[i % (log->lines + 1)]);
+    for (size_t i = 0; log->last && i <= log->lines; i++)
         free(log->last[i].text);
     free(log->last);
     log->last = NULL;
@@ -692,8 +691,7 @@ static int command_log_read_and_print(struct log_view *log) {
     log->merge = log_merge_open(log->line.state, log->follow);
     log->groups = (struct event_groups){.show = command_log_show_group, .context = log};
     log->terminal = terminal_of(stdout);
-    log->last_size = log->lines ? log->lines : 1;
-    log->last = log->lines_word ? memory_zalloc(log->last_size * sizeof *log->last) : NULL;
+    log->last = log->lines_word ? memory_zalloc((log->lines + 1) * sizeof *log->last) : NULL;
     log->signals = log->follow ? command_log_catch_signals() : -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that closes the pipe is not an error */
     command_log_open_page(log);

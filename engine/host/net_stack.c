@@ -62,14 +62,15 @@ static bool net_stack_has(const struct usage *usage, const char *interface, cons
 static void net_stack_read_flags(const struct usage *usage, struct node *node) {
     char *text = net_stack_attribute(usage, node->name, "flags");
     uint32_t flags = 0;
-    bool is_known = text_parse_hex(text, UINT32_MAX, &flags);
-    char *state = is_known ? NULL : net_stack_attribute(usage, node->name, "operstate");
 
-    node->is_up = is_known
-                      ? (flags & IFF_UP) != 0
-                      : !state || (strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0);
-    node->is_promiscuous = is_known && flags & IFF_PROMISC;
-    free(state);
+    if (text_parse_hex(text, UINT32_MAX, &flags)) {
+        node->is_up = flags & IFF_UP;
+        node->is_promiscuous = flags & IFF_PROMISC;
+    } else {
+        char *state = net_stack_attribute(usage, node->name, "operstate");
+        node->is_up = !state || (strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0);
+        free(state);
+    }
     free(text);
 }
 

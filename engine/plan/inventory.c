@@ -48,10 +48,13 @@ void inventory_find_places(struct inventory *inventory) {
 
 /* Where what can be plugged in is, up to the bus of the processor. */
 static void inventory_find_pluggable(struct inventory *inventory, const struct tree *tree) {
-    for (size_t i = 0; i < inventory->count; i++)
-        for (size_t row = inventory->rows[i].device->bus == BUS_PCI ? SIZE_MAX : i;
-             row != SIZE_MAX && !inventory->rows[row].has_place; row = inventory->rows[row].above)
+    for (size_t i = 0; i < inventory->count; i++) {
+        if (inventory->rows[i].device->bus == BUS_PCI)
+            continue;
+        for (size_t row = i; row != SIZE_MAX && !inventory->rows[row].has_place;
+             row = inventory->rows[row].above)
             inventory_find_place(inventory, tree, row);
+    }
 }
 
 static bool inventory_is_behind(const struct inventory *inventory, size_t row, size_t controller) {

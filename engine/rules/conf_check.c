@@ -2,7 +2,6 @@
 
 #include "engine/rules/rule_file.h"
 #include "lexer/memory.h"
-#include "lexer/text.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -139,11 +138,14 @@ static bool conf_check_is_absent(const char *path) {
     ssize_t size = readlink(path, target, sizeof target);
     if (size < 0)
         return errno != EINVAL;
-    int above = *target == '/' ? 0 : (int)(text_base_name(path) - path);
-    char *directory = memory_printf("%.*s%.*s", above, path, (int)size, target);
-    directory[text_base_name(directory) - directory] = '\0';
-    bool is_there = access(*directory ? directory : ".", F_OK) == 0;
+    char *beside = rule_file_directory_of(path);
+    char *file = *target == '/' ? memory_strndup(target, (size_t)size)
+                                : memory_printf("%s/%.*s", beside, (int)size, target);
+    char *directory = rule_file_directory_of(file);
+    bool is_there = access(directory, F_OK) == 0;
     free(directory);
+    free(file);
+    free(beside);
     return is_there;
 }
 
