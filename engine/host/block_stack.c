@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BLOCK "sys/class/block"
 #define BLOCK_OF_OLD_KERNELS "sys/block"
@@ -73,12 +74,23 @@ static void block_stack_link_to_multipath(struct usage *usage, struct node *node
     free(name);
 }
 
-static void block_stack_read_edges(struct usage *usage, const struct node *node,
-                                   const char *directory) {
+/* A directory of links in that of a block device, which few have. */
+static struct names block_stack_list(const struct usage *usage, int directory, const char *path,
+                                     const char *name) {
+    struct names names = {0};
+    if (tree_directory_lacks(directory, name))
+        return names;
+    char *list = memory_printf("%s/%s", path, name);
+    names = tree_list(usage->tree, list);
+    free(list);
+    return names;
+}
+
+static void block_stack_read_edges(struct usage *usage, const struct node *node, int directory,
+                                   const char *path) {
     struct graph *graph = &usage->host->block;
-    char *holders = memory_printf("%s/holders", directory);
-    char *slaves = memory_printf("%s/slaves", directory);
-    struct names above = tree_list(usage->tree, holders), below = tree_list(usage->tree, slaves);
+    struct names above = block_stack_list(usage, directory, path, "holders");
+    struct names below = block_stack_list(usage, directory, path, "slaves");
 
     for (size_t i = 0; i < above.count; i++)
         graph_link_names(graph, node->name, above.items[i]);
@@ -86,24 +98,23 @@ static void block_stack_read_edges(struct usage *usage, const struct node *node,
         graph_link_names(graph, below.items[i], node->name);
     tree_finish_names(&above);
     tree_finish_names(&below);
-    free(holders);
-    free(slaves);
 }
 
-static void block_stack_read_node(struct usage *usage, struct node *node, const char *directory) {
-    node->path = tree_resolve(usage->tree, directory);
+static void block_stack_read_directory(struct usage *usage, struct node *node, int directory,
+                                       const char *path) {
+    node->path = tree_resolve_at(usage->tree, directory, path);
     if (!node->path)
         return;
-    node->number = tree_attribute(usage->tree, directory, "dev");
+    node->number = tree_attribute_at(usage->tree, directory, path, "dev");
     if (text_starts_with(node->name, "dm-"))
-        node->label = tree_attribute(usage->tree, directory, "dm/name");
+        node->label = tree_attribute(usage->tree, path, "dm/name");
     if (node->label && !*node->label) {
         free(node->label);
         node->label = NULL;
     }
     place_add_path(&node->devices, usage->host, node->path);
     if (!node->devices.count) { /* on an old kernel a link leads to the device */
-        char *link = memory_printf("%s/device", directory);
+        char *link = memory_printf("%s/device", path);
         char *device = tree_resolve(usage->tree, link);
         if (device)
             place_add_path(&node->devices, usage->host, device);
@@ -112,7 +123,14 @@ static void block_stack_read_node(struct usage *usage, struct node *node, const 
     }
     block_stack_place_on_subsystem(usage, node);
     block_stack_link_to_multipath(usage, node);
-    block_stack_read_edges(usage, node, directory);
+    block_stack_read_edges(usage, node, directory, path);
+}
+
+static void block_stack_read_node(struct usage *usage, struct node *node, const char *path) {
+    int directory = tree_directory(usage->tree, path);
+    block_stack_read_directory(usage, node, directory, path);
+    if (directory >= 0)
+        close(directory);
 }
 
 static void block_stack_add_partition(struct node *disk, struct node *partition) {

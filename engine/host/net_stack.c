@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NET "sys/class/net"
 
@@ -59,8 +60,9 @@ static bool net_stack_has(const struct usage *usage, const char *interface, cons
 }
 
 /* An interface is up unless something says that it is down. */
-static void net_stack_read_flags(const struct usage *usage, struct node *node) {
-    char *text = net_stack_attribute(usage, node->name, "flags");
+static void net_stack_read_flags(const struct usage *usage, struct node *node, int directory,
+                                 const char *path) {
+    char *text = tree_attribute_at(usage->tree, directory, path, "flags");
     uint32_t flags = 0;
 
     if (text_parse_hex(text, UINT32_MAX, &flags)) {
@@ -155,27 +157,31 @@ static void net_stack_read_edges(struct usage *usage, const char *name, const ch
     }
 }
 
-static void net_stack_place(struct usage *usage, struct node *node, const char *path) {
+static void net_stack_place(struct usage *usage, struct node *node, int directory,
+                            const char *path) {
     free(node->path);
-    node->path = tree_resolve(usage->tree, path);
+    node->path = tree_resolve_at(usage->tree, directory, path);
     if (node->path)
         place_add_path(&node->devices, usage->host, node->path);
 }
 
 /* Looks only at files that the directory lists, as few interfaces have all of them. */
 static void net_stack_read_interface(struct usage *usage, struct node *node) {
-    char *directory = memory_printf(NET "/%s", node->name);
-    char *device = memory_printf("%s/device", directory);
-    struct names files = tree_list(usage->tree, directory);
+    char *path = memory_printf(NET "/%s", node->name);
+    char *device = memory_printf("%s/device", path);
+    int directory = tree_directory(usage->tree, path);
+    struct names files = tree_list_at(usage->tree, directory, path);
 
-    net_stack_read_flags(usage, node);
-    net_stack_place(usage, node, directory);
+    net_stack_read_flags(usage, node, directory, path);
+    net_stack_place(usage, node, directory, path);
     if (!node->devices.count && net_stack_lists(&files, "device")) /* an old kernel */
-        net_stack_place(usage, node, device);
-    net_stack_read_edges(usage, node->name, directory, &files);
+        net_stack_place(usage, node, -1, device);
+    net_stack_read_edges(usage, node->name, path, &files);
     tree_finish_names(&files);
+    if (directory >= 0)
+        close(directory);
     free(device);
-    free(directory);
+    free(path);
 }
 
 static void net_stack_read_interfaces(struct usage *usage) {
@@ -362,18 +368,10 @@ static void net_stack_doubt_tunnels(struct usage *usage) {
 
 /* ---- Other network namespaces ---- */
 
-/* A network card that is bound to a driver of the host, and of which sysfs shows no interface. */
-static bool net_stack_is_hidden(const struct usage *usage, size_t index) {
-    const struct device *device = &usage->host->devices[index];
-    const struct node_list *nodes = &usage->host->net.nodes;
-
-    if (device->bus != BUS_PCI || device->class_code >> 16 != CLASS_NETWORK || !device->driver ||
-        driver_is_vfio(device->driver) || strcmp(device->driver, "pci-stub") == 0)
-        return false;
-    for (size_t i = 0; i < nodes->count; i++)
-        if (device_set_has(&nodes->items[i]->devices, index))
-            return false;
-    return true;
+/* A network card that is bound to a driver of the host. */
+static bool net_stack_is_card_of_host(const struct device *device) {
+    return device->bus == BUS_PCI && device->class_code >> 16 == CLASS_NETWORK && device->driver &&
+           !driver_is_vfio(device->driver) && strcmp(device->driver, "pci-stub") != 0;
 }
 
 static bool net_stack_has_other_namespace(const struct usage *usage) {
@@ -398,10 +396,14 @@ static bool net_stack_has_other_namespace(const struct usage *usage) {
 
 /* sysfs shows the interfaces of one network namespace; a container may have others. */
 static void net_stack_find_namespaces(struct usage *usage) {
-    int has_other = -1; /* not asked yet */
+    const struct node_list *nodes = &usage->host->net.nodes;
+    struct device_set shown = {0}; /* they have an interface in sysfs */
+    int has_other = -1;            /* not asked yet */
 
+    for (size_t i = 0; i < nodes->count; i++)
+        device_set_add_all(&shown, &nodes->items[i]->devices);
     for (size_t i = 0; i < usage->host->count; i++) {
-        if (!net_stack_is_hidden(usage, i))
+        if (!net_stack_is_card_of_host(&usage->host->devices[i]) || device_set_has(&shown, i))
             continue;
         if (has_other < 0)
             has_other = net_stack_has_other_namespace(usage);
@@ -410,6 +412,7 @@ static void net_stack_find_namespaces(struct usage *usage) {
                       "has its interface in another network namespace (driver %s)",
                       usage->host->devices[i].driver);
     }
+    device_set_finish(&shown);
 }
 
 /* ---- Sentences ---- */
@@ -439,23 +442,33 @@ static const struct node *net_stack_other_port(const struct graph *graph,
     return NULL;
 }
 
-/* The use of an interface without address and route, if it has one. `below`: what it is made of. */
-static void net_stack_add_service(struct usage *usage, size_t device, const struct node *top,
-                                  const char *below) {
+/* What it is made of: "eth0, bond0". The caller frees it. */
+static char *net_stack_below(const struct usage *usage, struct node *top) {
+    struct node_list chain = graph_chain(&usage->host->net, top);
+    char *text = graph_chain_text(&chain, top);
+    free(chain.items);
+    return text;
+}
+
+/* The use of an interface without address and route, if it has one. */
+static void net_stack_add_service(struct usage *usage, size_t device, struct node *top) {
     const struct node *port = top->below.count && net_stack_is_bridge(usage, top->name)
                                   ? net_stack_other_port(&usage->host->net, top)
                                   : NULL;
 
-    if (top->service)
+    if (top->service) {
         usage_add(usage, device, USE_ADDRESS, top->name, "%s (%s)", top->service, top->name);
-    else if (port)
+    } else if (port) {
+        char *below = net_stack_below(usage, top);
         usage_add(usage, device, USE_ADDRESS, top->name,
                   "uses it in bridge %s (%s), which has %s on it", top->name, below, port->name);
-    else if (!top->devices.count && !top->above.count && top->is_up && !top->is_switch &&
-             !net_stack_may_be_idle(usage, top->name)) {
-        char *type = net_stack_type(usage, top->name);
+        free(below);
+    } else if (!top->devices.count && !top->above.count && top->is_up && !top->is_switch &&
+               !net_stack_may_be_idle(usage, top->name)) {
+        char *type = net_stack_type(usage, top->name), *below = net_stack_below(usage, top);
         usage_add(usage, device, USE_ADDRESS, top->name, "uses it in %s %s (%s)",
                   *type ? type : "interface", top->name, below);
+        free(below);
         free(type);
     }
 }
@@ -471,9 +484,9 @@ static const char *net_stack_kind(const struct usage *usage, const struct node *
     return kind;
 }
 
-static void net_stack_add_use(struct usage *usage, size_t device, const struct node *top,
-                              const char *below) {
+static void net_stack_add_use(struct usage *usage, size_t device, struct node *top) {
     bool is_route = top->has_default_route;
+    char *below = top->devices.count ? NULL : net_stack_below(usage, top);
 
     if (top->devices.count && is_route)
         usage_add(usage, device, USE_DEFAULT_ROUTE, top->name,
@@ -486,6 +499,7 @@ static void net_stack_add_use(struct usage *usage, size_t device, const struct n
                   is_route                               ? ", which carries the default route"
                   : strcmp(top->name, open_vswitch) == 0 ? ""
                                                          : ", which has an address");
+    free(below);
 }
 
 static void net_stack_visit_device(struct usage *usage, size_t device,
@@ -495,14 +509,10 @@ static void net_stack_visit_device(struct usage *usage, size_t device,
 
     for (size_t i = 0; i < reached.count; i++) {
         struct node *top = reached.items[i];
-        struct node_list chain = graph_chain(graph, top);
-        char *below = graph_chain_text(&chain, top);
         if (top->has_default_route || top->has_address)
-            net_stack_add_use(usage, device, top, below);
+            net_stack_add_use(usage, device, top);
         else
-            net_stack_add_service(usage, device, top, below);
-        free(below);
-        free(chain.items);
+            net_stack_add_service(usage, device, top);
     }
     free(reached.items);
 }

@@ -8,6 +8,7 @@
 #include "lexer/text.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -41,8 +42,8 @@ struct files {
 
 struct process {
     const char *id;
-    char *program;
-    bool is_vm;
+    char *program; /* NULL: not read yet, and so are: */
+    bool is_vm, is_observer;
 };
 
 /* ---- Which files and processes count ---- */
@@ -152,12 +153,27 @@ static struct file *open_files_get_file(struct files *files, const char *name, c
     return file;
 }
 
-static void open_files_note(struct files *files, const struct process *process, const char *entry,
+/* Most processes have no file of a device open, and who they are does not matter. */
+static void open_files_identify(const struct files *files, struct process *process) {
+    if (process->program)
+        return;
+    char *home = memory_printf("proc/%s", process->id);
+    process->program = tree_attribute(files->tree, home, "comm");
+    if (!process->program)
+        process->program = memory_strdup("a program");
+    process->is_vm = open_files_is_vm(files, process);
+    process->is_observer = open_files_is_observer(process->program);
+    free(home);
+}
+
+static void open_files_note(struct files *files, struct process *process, const char *entry,
                             const char *name, const char *number, bool is_block) {
     bool is_assigned = text_starts_with(name, "vfio/") || text_starts_with(name, "bus/usb/");
 
-    if (open_files_is_of_no_device(name) ||
-        (process->is_vm ? is_assigned : open_files_is_harmless(name)))
+    if (open_files_is_of_no_device(name))
+        return;
+    open_files_identify(files, process);
+    if (process->is_observer || (process->is_vm ? is_assigned : open_files_is_harmless(name)))
         return;
     const struct file *file = open_files_get_file(files, name, number, is_block);
     if (!file->devices.count)
@@ -175,9 +191,8 @@ static void open_files_note(struct files *files, const struct process *process, 
 }
 
 /* A file of the running system is known by its number, whatever its name is in a container. */
-static void open_files_note_number(struct files *files, const struct process *process,
-                                   const char *entry, const char *target, bool is_block,
-                                   unsigned high, unsigned low) {
+static void open_files_note_number(struct files *files, struct process *process, const char *entry,
+                                   const char *target, bool is_block, unsigned high, unsigned low) {
     static const char dev[] = "/dev/";
     const char *below = strstr(target, dev);
     char *name = memory_strdup(below ? below + strlen(dev) : text_base_name(target));
@@ -192,8 +207,8 @@ static void open_files_note_number(struct files *files, const struct process *pr
 }
 
 /* Must not wait for the server of a network file system. */
-static void open_files_look_at_file(struct files *files, const struct process *process,
-                                    int directory, const char *entry, const char *target) {
+static void open_files_look_at_file(struct files *files, struct process *process, int directory,
+                                    const char *entry, const char *target) {
 #ifdef STATX_TYPE
     struct statx status;
     if (statx(directory, entry, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &status) == 0 &&
@@ -210,7 +225,7 @@ static void open_files_look_at_file(struct files *files, const struct process *p
 }
 
 /* A file in a copy of a host is known by the name that the link has. */
-static void open_files_look_at_link(struct files *files, const struct process *process,
+static void open_files_look_at_link(struct files *files, struct process *process,
                                     const char *entry) {
     static const char dev[] = "dev/";
     char *link = memory_printf("proc/%s/fd/%s", process->id, entry);
@@ -222,17 +237,12 @@ static void open_files_look_at_link(struct files *files, const struct process *p
 }
 
 static void open_files_look_at_process(struct files *files, const char *id) {
-    char *home = memory_printf("proc/%s", id), *path = memory_printf("%s/fd", home);
-    struct process process = {.id = id, .program = tree_attribute(files->tree, home, "comm")};
-    struct names entries = tree_list(files->tree, path);
-    int directory = entries.count ? tree_directory(files->tree, path) : -1;
-    char target[PATH_MAX];
+    char *path = memory_printf("proc/%s/fd", id), target[PATH_MAX];
+    struct process process = {.id = id};
+    int directory = tree_directory(files->tree, path);
+    struct names entries = tree_list_at(files->tree, directory, path);
 
-    if (!process.program)
-        process.program = memory_strdup("a program");
-    process.is_vm = open_files_is_vm(files, &process);
-    bool is_observer = open_files_is_observer(process.program);
-    for (size_t i = 0; directory >= 0 && !is_observer && i < entries.count; i++) {
+    for (size_t i = 0; i < entries.count && !process.is_observer; i++) {
         ssize_t size = readlinkat(directory, entries.items[i], target, sizeof target - 1);
         if (size <= 0)
             continue;
@@ -247,19 +257,27 @@ static void open_files_look_at_process(struct files *files, const char *id) {
     tree_finish_names(&entries);
     free(process.program);
     free(path);
-    free(home);
 }
 
-/* A copy of a host may have no process; the running system has at least the first. */
+/* A kernel thread runs no program, and has no file open. */
+static bool open_files_is_kernel_thread(const struct files *files, const char *id) {
+    char path[64], target[2];
+    snprintf(path, sizeof path, "proc/%s/exe", id);
+    return readlinkat(files->tree->fd, path, target, sizeof target) < 0 && errno == ENOENT;
+}
+
+/* A copy of a host may have no process, and need not have all of one; the running system has at
+ * least the first. */
 static void open_files_read_processes(struct files *files) {
     struct names names = tree_list(files->tree, "proc");
     bool is_live = *files->tree->root == '\0', sees_first = false;
+    pid_t own = is_live ? getpid() : 0;
     uint32_t id = 0;
 
     for (size_t i = 0; i < names.count; i++) {
         sees_first |= strcmp(names.items[i], "1") == 0;
-        if (text_parse_decimal(names.items[i], UINT32_MAX, &id) &&
-            !(is_live && (pid_t)id == getpid()))
+        if (text_parse_decimal(names.items[i], UINT32_MAX, &id) && (pid_t)id != own &&
+            !(is_live && open_files_is_kernel_thread(files, names.items[i])))
             open_files_look_at_process(files, names.items[i]);
     }
     if (!names.count || (is_live && !sees_first))

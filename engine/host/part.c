@@ -141,7 +141,7 @@ static bool part_read_group(struct host *host, const struct tree *tree, int grou
         char *address = memory_strdup(device->address);
         device_finish(device);
         *device = bus_reader_device(&bus_reader_pci, address);
-        is_known = bus_reader_read(tree, &bus_reader_pci, device, &members, host->source.is_brief);
+        is_known = bus_reader_read(tree, &bus_reader_pci, device, &members, &host->source);
     }
     tree_finish_names(&members);
     free(path);
@@ -188,26 +188,29 @@ bool part_complete(struct host *host, const struct tree *tree) {
     return is_known;
 }
 
-/* Whether there are directories in it, besides those that any PCI device has; also when that cannot
- * be seen, or nothing else is there. */
-static bool part_has_directories(const struct tree *tree, const char *path) {
-    static const char *const usual[] = {"..", ".", "link", "msi_irqs", "power"};
-    int fd = tree_directory(tree, path);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    bool has = !directory, is_empty = true;
+/* What a directory of sysfs has besides that which any PCI device has. */
+struct part_contents {
+    bool has_directories, has_anything;
+};
 
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        bool is_usual = false;
-        for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-            is_usual |= strcmp(entry->d_name, usual[i]) == 0;
-        has |= !is_usual && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN);
-        is_empty &= is_usual;
-    }
-    if (directory)
-        closedir(directory);
-    else if (fd >= 0)
-        close(fd);
-    return has || is_empty;
+static void part_note_entry(void *context, const char *name, unsigned char type) {
+    static const char *const usual[] = {"link", "msi_irqs", "power"};
+    struct part_contents *contents = context;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(name, usual[i]) == 0)
+            return;
+    contents->has_directories |= type == DT_DIR || type == DT_UNKNOWN;
+    contents->has_anything = true;
+}
+
+/* True also when that cannot be seen, or nothing else is there. */
+static bool part_has_directories(const struct tree *tree, const char *path) {
+    struct part_contents contents = {false, false};
+    int directory = tree_directory(tree, path);
+    bool is_seen = directory >= 0 && tree_each_entry(directory, part_note_entry, &contents) == 0;
+    if (directory >= 0)
+        close(directory);
+    return !is_seen || contents.has_directories || !contents.has_anything;
 }
 
 /* Whether anything may be behind one of these devices: it would have a directory there. */

@@ -1,6 +1,5 @@
 #include "engine/host/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -147,15 +146,21 @@ static bool tree_step(const struct tree *tree, struct tree_walk *walk) {
     return true;
 }
 
-/* Asks the kernel, in three calls. NULL: it cannot tell, or some part of the path is not there. */
-static char *tree_resolve_at_once(const struct tree *tree, const char *path) {
-    int fd = tree->place ? tree_open_in_root(tree, path, O_PATH) : -1;
-    char *place = fd < 0 ? NULL : tree_place_of(fd), *below = NULL;
-    size_t length = tree->place ? strlen(tree->place) : 0;
+/* Where an open file is below the root. NULL: the kernel cannot tell. */
+static char *tree_below_root(const struct tree *tree, int fd) {
+    char *place = tree->place && fd >= 0 ? tree_place_of(fd) : NULL, *below = NULL;
+    size_t length = place ? strlen(tree->place) : 0;
 
     if (place && strncmp(place, tree->place, length) == 0 && place[length] == '/')
         below = memory_strdup(place + length + 1);
     free(place);
+    return below;
+}
+
+/* Asks the kernel, in three calls. NULL: it cannot tell, or some part of the path is not there. */
+static char *tree_resolve_at_once(const struct tree *tree, const char *path) {
+    int fd = tree->place ? tree_open_in_root(tree, path, O_PATH) : -1;
+    char *below = tree_below_root(tree, fd);
     if (fd >= 0)
         close(fd);
     return below;
@@ -183,6 +188,11 @@ char *tree_resolve(const struct tree *tree, const char *path) {
     if (!resolved)
         tree_fault(tree, path, ELOOP);
     return resolved;
+}
+
+char *tree_resolve_at(const struct tree *tree, int directory, const char *path) {
+    char *resolved = tree_below_root(tree, directory);
+    return resolved ? resolved : tree_resolve(tree, path);
 }
 
 static int tree_open_below(const struct tree *tree, const char *path, int flags) {
@@ -283,6 +293,19 @@ char *tree_attribute(const struct tree *tree, const char *path, const char *name
     return text;
 }
 
+char *tree_attribute_at(const struct tree *tree, int directory, const char *path,
+                        const char *name) {
+    if (directory < 0)
+        return tree_attribute(tree, path, name);
+    char *text = tree_directory_attribute(directory, name);
+    if (!text && !tree_is_absence(errno)) {
+        char *file = memory_printf("%s/%s", path, name);
+        tree_fault(tree, file, errno);
+        free(file);
+    }
+    return text;
+}
+
 char *tree_directory_attribute(int directory, const char *name) {
     return tree_read_attribute(
         openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
@@ -348,6 +371,11 @@ char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t 
     return text;
 }
 
+bool tree_directory_lacks(int directory, const char *name) {
+    struct stat status;
+    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0 && tree_is_absence(errno);
+}
+
 bool tree_has(const struct tree *tree, const char *path) {
     int fd = tree_open_below(tree, path, O_PATH);
     if (fd >= 0)
@@ -359,30 +387,52 @@ static int tree_by_number(const void *a, const void *b) {
     return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
-struct names tree_list(const struct tree *tree, const char *path) {
-    struct names names = {0};
-    int fd = tree_directory(tree, path);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+/* As getdents64(2) writes it. The C library has no function for it on an old system, and its
+ * readdir() takes two more calls for each directory. */
+struct tree_entry {
+    uint64_t inode;
+    int64_t next;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
 
-    if (!directory) {
-        if (fd >= 0) {
-            tree_fault(tree, path, errno);
-            close(fd);
+int tree_each_entry(int directory, tree_entry_visitor *visit, void *context) {
+    _Alignas(struct tree_entry) char buffer[32768];
+    long size;
+
+    while ((size = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
+        for (long at = 0; at < size;) {
+            const struct tree_entry *entry = (const void *)(buffer + at);
+            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
+                visit(context, entry->name, entry->type);
+            at += entry->length;
         }
-        return names;
-    }
-    errno = 0;
-    for (const struct dirent *entry; (entry = readdir(directory)); errno = 0) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        names.items = memory_grow(names.items, names.count, sizeof *names.items);
-        names.items[names.count++] = memory_strdup(entry->d_name);
-    }
-    if (errno)
+    return size < 0 ? -1 : 0;
+}
+
+static void tree_add_name(void *context, const char *name, unsigned char type) {
+    struct names *names = context;
+    (void)type;
+    names->items = memory_grow(names->items, names->count, sizeof *names->items);
+    names->items[names->count++] = memory_strdup(name);
+}
+
+struct names tree_list_at(const struct tree *tree, int directory, const char *path) {
+    struct names names = {0};
+
+    if (directory >= 0 && tree_each_entry(directory, tree_add_name, &names) < 0)
         tree_fault(tree, path, errno);
-    closedir(directory);
     if (names.count > 1)
         qsort(names.items, names.count, sizeof *names.items, tree_by_number);
+    return names;
+}
+
+struct names tree_list(const struct tree *tree, const char *path) {
+    int directory = tree_directory(tree, path);
+    struct names names = tree_list_at(tree, directory, path);
+    if (directory >= 0)
+        close(directory);
     return names;
 }
 

@@ -50,7 +50,7 @@ struct tree_visitor {
  */
 char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor *visitor);
 
-/* A directory to hand to the dir_ functions and to close(2), or -1. */
+/* A directory to hand to the functions with `directory` and to close(2), or -1. */
 int tree_directory(const struct tree *tree, const char *path);
 char *tree_read(const struct tree *tree, const char *path);
 struct names tree_list(const struct tree *tree, const char *path);
@@ -71,6 +71,18 @@ bool tree_knows(const struct tree *tree, const char *path);
  * be read; see tree_is_absence(). */
 char *tree_directory_attribute(int directory, const char *name);
 char *tree_directory_link_name(int directory, const char *name);
+/* False also when that cannot be seen. */
+bool tree_directory_lacks(int directory, const char *name);
+
+/* As the functions without `directory`, of a path that is open as `directory`, or is not (-1). */
+struct names tree_list_at(const struct tree *tree, int directory, const char *path);
+char *tree_attribute_at(const struct tree *tree, int directory, const char *path, const char *name);
+char *tree_resolve_at(const struct tree *tree, int directory, const char *path);
+
+/* `type`: DT_DIR, DT_LNK, ... of dirent.h. */
+typedef void tree_entry_visitor(void *context, const char *name, unsigned char type);
+/* All but "." and ".." of an open directory, in no order. Returns 0, or -1 with errno. */
+int tree_each_entry(int directory, tree_entry_visitor *visit, void *context);
 
 /* Whether an errno says that there is no such thing, and not that it cannot be read. */
 bool tree_is_absence(int error);

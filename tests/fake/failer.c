@@ -5,7 +5,7 @@
  *     memory  malloc, calloc, realloc, reallocarray, aligned_alloc: ENOMEM; not strdup, whose
  *             result json-c 0.16 does not look at when it copies a key
  *     open    open, openat, openat2, fopen, opendir, fdopendir: EMFILE
- *     read    read, pread: EIO
+ *     read    read, pread, getdents64: EIO
  *     write   write, pwrite, writev: ENOSPC
  *     rename  rename, renameat: EIO
  *     fsync   fsync, fdatasync: EIO
@@ -138,7 +138,8 @@ SHOWN long syscall(long number, ...) {
     for (size_t i = 0; i < 6; i++)
         words[i] = va_arg(rest, long);
     va_end(rest);
-    if (number == __NR_openat2 && fails("open", EMFILE))
+    if ((number == __NR_openat2 && fails("open", EMFILE)) ||
+        (number == SYS_getdents64 && fails("read", EIO)))
         return -1;
     return NEXT(syscall)(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
