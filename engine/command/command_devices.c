@@ -345,12 +345,17 @@ static bool command_devices_init(struct listing *listing, const struct devices_o
                                  int *status) {
     const struct command_line *line = &options->line;
     struct host_source source = source_sysfs(line->sysroot);
-    source.is_brief = !options->all && !line->json;
     *listing = (struct listing){0};
-    if ((*status = command_load_host(&source, &listing->host)) != EXIT_FINE)
-        return false;
-    command_devices_load_others(listing, line->sysroot);
     command_devices_load_rules(listing, line);
+    source.is_brief = !options->all && !options->tree && !options->picture && !line->json;
+    source.leaves_out_resets =
+        source.is_brief && !program_has_option(&listing->program, OPTION_RESET_METHOD);
+    if ((*status = command_load_host(&source, &listing->host)) != EXIT_FINE) {
+        program_finish(&listing->program);
+        ruleset_finish(&listing->ruleset);
+        return false;
+    }
+    command_devices_load_others(listing, line->sysroot);
     inventory_init(&listing->inventory, &listing->host, &listing->program, listing->others.list,
                    listing->others.count);
     if (options->tree || options->picture || line->json)

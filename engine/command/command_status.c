@@ -578,6 +578,7 @@ static int command_status_show(struct view *view) {
 static int command_status_read(struct view *view, int (*work)(struct view *view)) {
     struct host_source source = source_sysfs(view->line.sysroot);
     source.is_brief = true;
+    source.leaves_out_resets = !program_has_option(&view->rules.program, OPTION_RESET_METHOD);
     int status = command_status_load_vms(view);
     if (status == EXIT_FINE && (status = command_load_host(&source, &view->host)) == EXIT_FINE) {
         status = work(view);

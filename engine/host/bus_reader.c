@@ -93,9 +93,10 @@ int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, co
 }
 
 bool bus_reader_read(const struct tree *tree, const struct bus_reader *reader,
-                     struct device *device, const struct names *names, bool is_brief) {
+                     struct device *device, const struct names *names,
+                     const struct host_source *source) {
     int directory = bus_reader_open(tree, reader, device->address), error = errno;
-    struct reading reading = {tree, reader, device, directory, names, is_brief};
+    struct reading reading = {tree, reader, device, directory, names, source};
 
     if (directory < 0 && tree_is_absence(error))
         return false;

@@ -15,7 +15,7 @@ struct reading {
     struct device *device;     /* has its bus and address */
     int directory;             /* of the device in sysfs, open */
     const struct names *names; /* all entries of the bus */
-    bool is_brief;             /* see struct host_source */
+    const struct host_source *source;
 };
 
 struct bus_reader {
@@ -36,7 +36,8 @@ struct device bus_reader_device(const struct bus_reader *reader, char *address);
 int bus_reader_open(const struct tree *tree, const struct bus_reader *reader, const char *address);
 /* Opens the device's directory, and reads it. False: it was unplugged meanwhile. */
 bool bus_reader_read(const struct tree *tree, const struct bus_reader *reader,
-                     struct device *device, const struct names *names, bool is_brief);
+                     struct device *device, const struct names *names,
+                     const struct host_source *source);
 
 /* Of a device whose IOMMU group cannot be read, until the groups are read. */
 enum { BUS_READER_GROUP_UNKNOWN = -2 };

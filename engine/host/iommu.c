@@ -8,6 +8,7 @@
 #include "lexer/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ void iommu_find_groups(struct host *host, const struct tree *tree) {
             continue;
         if (host->devices[i].iommu_group >= 0)
             host->has_iommu = true;
-        else
+        else if (!host->source.is_brief || !host->devices[i].is_bridge)
             is_complete = false;
     }
     if (!is_complete)
@@ -105,10 +106,15 @@ static char *iommu_find_direct_region(char *text) {
     return NULL;
 }
 
-void iommu_find_reserved_regions(struct device *device, const struct tree *tree) {
-    char *group = memory_printf(GROUPS "/%d", device->iommu_group);
+int iommu_open_groups(const struct tree *tree) {
+    return tree_directory(tree, GROUPS);
+}
+
+void iommu_find_reserved_regions(struct device *device, const struct tree *tree, int groups) {
+    char name[64];
     size_t before = tree->faults->count;
-    char *text = tree_attribute(tree, group, "reserved_regions");
+    snprintf(name, sizeof name, "%d/reserved_regions", device->iommu_group);
+    char *text = tree_attribute_at(tree, groups, GROUPS, name);
     char *region = iommu_find_direct_region(text);
 
     if (tree->faults->count > before) {
@@ -132,7 +138,6 @@ void iommu_find_reserved_regions(struct device *device, const struct tree *tree)
                           "another slot"));
     free(region);
     free(text);
-    free(group);
 }
 
 static bool iommu_is_pci_bridge(uint32_t class_code) {

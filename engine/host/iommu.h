@@ -11,8 +11,12 @@
  */
 void iommu_find_groups(struct host *host, const struct tree *tree);
 
-/* Memory that the firmware reserves for the device's group is an obstacle. */
-void iommu_find_reserved_regions(struct device *device, const struct tree *tree);
+/* The directory of all groups, for close(2); -1: there is none, or it cannot be opened. */
+int iommu_open_groups(const struct tree *tree);
+
+/* Memory that the firmware reserves for the device's group is an obstacle. `groups`: of
+ * iommu_open_groups(). */
+void iommu_find_reserved_regions(struct device *device, const struct tree *tree, int groups);
 
 /*
  * The first other endpoint of the device's group that keeps the kernel from giving the group to a

@@ -12,9 +12,12 @@
 
 /* Where the number cannot be read, none can be created. */
 void mdev_read_types(const struct reading *reading) {
+    static const char types_directory[] = "mdev_supported_types";
     struct device *device = reading->device;
+    if (tree_directory_lacks(reading->directory, types_directory))
+        return;
     char *directory =
-        memory_printf("%s/%s/mdev_supported_types", reading->reader->directory, device->address);
+        memory_printf("%s/%s/%s", reading->reader->directory, device->address, types_directory);
     struct names types = tree_list(reading->tree, directory);
 
     for (size_t i = 0; i < types.count; i++) {

@@ -91,7 +91,7 @@ static void names_read_line(const struct names_list *names, const char *line, lo
             break;
         char **name = is_device ? &entry->device : &entry->vendor;
         if (!*name)
-            *name = memory_strdup(text);
+            *name = memory_strndup(text, strcspn(text, "\r"));
         if (!is_device)
             *vendor = number;
     }
@@ -124,24 +124,40 @@ static FILE *names_open_list(const struct tree *tree, enum bus bus) {
     return list;
 }
 
+/* In large pieces, since most of its 40,000 lines are of devices that the host does not have. */
+static void names_read_list(const struct names_list *names, FILE *list) {
+    char piece[65536];
+    size_t kept = 0, got; /* kept: the start of a line that goes on in the next piece */
+    long vendor = -1;
+
+    while ((got = fread(piece + kept, 1, sizeof piece - 1 - kept, list)) > 0) {
+        char *line = piece, *end = piece + kept + got, *newline;
+        while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
+            *newline = '\0';
+            names_read_line(names, line, &vendor);
+            line = newline + 1;
+        }
+        kept = (size_t)(end - line);
+        if (kept == sizeof piece - 1) /* no line of the list is as long */
+            kept = 0;
+        memmove(piece, line, kept);
+    }
+    piece[kept] = '\0';
+    names_read_line(names, piece, &vendor);
+}
+
 struct names_list *names_create(const struct tree *tree, struct host *host, enum bus bus) {
     struct names_list *names = memory_zalloc(sizeof *names);
-    size_t size = 0;
-    char *line = NULL;
-    long vendor = -1;
 
     names->bus = bus;
     names_collect_ids(names, host);
     FILE *list = names->count ? names_open_list(tree, bus) : NULL;
     if (bus == BUS_PCI)
         host->lacks_names = names->count && !list;
-    while (list && getline(&line, &size, list) >= 0) {
-        line[strcspn(line, "\r\n")] = '\0';
-        names_read_line(names, line, &vendor);
-    }
-    free(line);
-    if (list)
+    if (list) {
+        names_read_list(names, list);
         fclose(list);
+    }
     return names;
 }
 

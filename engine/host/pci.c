@@ -20,12 +20,14 @@
 
 enum {
     CLASS_MAX = 0xFFFFFF,
+    CLASS_DISPLAY = 0x03,
     CLASS_BRIDGE = 0x06,
     CLASS_HOST_BRIDGE = 0x0600,
     CLASS_PCI_BRIDGE = 0x0604,
     QEMU_DOMAIN_MAX = 0xFFFF,
     /* The configuration space, as in linux/pci_regs.h. */
     CONFIG_SIZE = 256, /* without the extended part that Express devices have */
+    HEADER_SIZE = 64,  /* the device itself is asked for each four bytes, which takes time */
     HEADER_TYPE = 0x0E,
     HEADER_TYPE_MASK = 0x7F,
     STATUS = 0x06,
@@ -53,24 +55,26 @@ static struct device_id pci_read_subsystem(const struct reading *reading) {
     return id.vendor ? id : (struct device_id){0, 0};
 }
 
-/* The start of the configuration space, as far as it can be read; returns its length. */
-static size_t pci_read_config(const struct reading *reading, unsigned char *bytes, size_t size,
+/* The start of the configuration space, as far as it can be read; returns its length. `file_size`
+ * is that of all of it, if not all is read. */
+static size_t pci_read_config(const struct reading *reading, unsigned char *bytes,
                               off_t *file_size) {
     struct stat status;
+    size_t size = reading->source->is_brief ? HEADER_SIZE : CONFIG_SIZE;
     int fd = openat(reading->directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    ssize_t got = fd < 0 || fstat(fd, &status) != 0 ? -1 : read(fd, bytes, size);
+    ssize_t got = fd < 0 ? -1 : read(fd, bytes, size);
 
     if (got < 0)
         bus_reader_miss_by_errno(reading, "config");
+    *file_size = got >= 0 && got < CONFIG_SIZE && fstat(fd, &status) == 0 ? status.st_size : 0;
     if (fd >= 0)
         close(fd);
-    *file_size = got < 0 ? 0 : status.st_size;
     return got < 0 ? 0 : (size_t)got;
 }
 
 /*
- * Whether the list of capabilities has that of PCI Express. Root alone may read beyond the first 64
- * bytes; the size of the file then says what libvirt would take it for.
+ * Whether the list of capabilities has that of PCI Express. Root alone may read beyond the header;
+ * the size of the file then says what libvirt would take it for.
  */
 static enum pci_kind pci_kind_of(const unsigned char *bytes, size_t size, off_t file_size) {
     bool seen[CONFIG_SIZE] = {false};
@@ -121,7 +125,7 @@ static void pci_read_header(const struct reading *reading) {
     struct device *device = reading->device;
     unsigned char bytes[CONFIG_SIZE];
     off_t file_size = 0;
-    size_t size = pci_read_config(reading, bytes, sizeof bytes, &file_size);
+    size_t size = pci_read_config(reading, bytes, &file_size);
 
     device->kind = pci_kind_of(bytes, size, file_size);
     if (pci_is_silent(bytes, size)) {
@@ -181,17 +185,32 @@ static int pci_read_group(const struct reading *reading) {
 
 /* "pci:v00001AC1d0000089Asv00001AC1sd0000089Abc08sc80i00" */
 bool pci_identify(struct device *device, const char *modalias) {
-    unsigned vendor, id, subvendor, subid, base, sub, interface;
+    enum { VENDOR, DEVICE, SUBVENDOR, SUBDEVICE, BASE, SUB, INTERFACE, FIELDS };
+    static const struct {
+        const char *name;
+        size_t digits;
+    } fields[FIELDS] = {{"pci:v", 8}, {"d", 8},  {"sv", 8}, {"sd", 8},
+                        {"bc", 2},    {"sc", 2}, {"i", 2}};
+    uint32_t values[FIELDS] = {0};
 
-    /* NOLINTNEXTLINE(cert-err34-c): no number is longer than its type */
-    if (!modalias || sscanf(modalias, "pci:v%8Xd%8Xsv%8Xsd%8Xbc%2Xsc%2Xi%2X", &vendor, &id,
-                            &subvendor, &subid, &base, &sub, &interface) != 7)
+    for (size_t i = 0; modalias && i < FIELDS; i++) {
+        char digits[9] = "";
+        if (!text_starts_with(modalias, fields[i].name))
+            return false;
+        modalias += strlen(fields[i].name);
+        memcpy(digits, modalias, strnlen(modalias, fields[i].digits));
+        if (!text_parse_hex(digits, UINT32_MAX, &values[i]))
+            return false;
+        modalias += strlen(digits);
+    }
+    if (!values[VENDOR])
         return false;
-    device->id = (struct device_id){(uint16_t)vendor, (uint16_t)id};
-    if (subvendor)
-        device->subsystem = (struct device_id){(uint16_t)subvendor, (uint16_t)subid};
-    device->class_code = base << 16 | sub << 8 | interface;
-    return vendor;
+    device->id = (struct device_id){(uint16_t)values[VENDOR], (uint16_t)values[DEVICE]};
+    if (values[SUBVENDOR])
+        device->subsystem =
+            (struct device_id){(uint16_t)values[SUBVENDOR], (uint16_t)values[SUBDEVICE]};
+    device->class_code = values[BASE] << 16 | values[SUB] << 8 | values[INTERFACE];
+    return true;
 }
 
 /* One file tells it; or else, as of a recorded host, five do. */
@@ -208,13 +227,11 @@ static void pci_read_identity(const struct reading *reading) {
 }
 
 /* What does not tell whether the device can be assigned; so a file that cannot be read is as one
- * that is not there. A rule may want a reset method of all but bridges, and how a graphics card
- * is given to a VM depends on its BARs. */
+ * that is not there. How a graphics card is given to a VM depends on its BARs. */
 static void pci_read_description(const struct reading *reading) {
-    enum { CLASS_DISPLAY = 0x03 };
     struct device *device = reading->device;
-    bool is_brief = reading->is_brief;
-    if (!is_brief || !device->is_bridge)
+    bool is_brief = reading->source->is_brief;
+    if (!reading->source->leaves_out_resets && (!is_brief || !device->is_bridge))
         device->reset_methods = tree_directory_attribute(reading->directory, "reset_method");
     if (!is_brief || device->class_code >> 16 == CLASS_DISPLAY)
         pci_read_bars(reading);
@@ -231,8 +248,10 @@ static void pci_read_endpoint(const struct reading *reading) {
 
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->physical = bus_reader_link(reading, "physfn");
-    device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
-    device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
+    if (!tree_directory_lacks(reading->directory, "sriov_numvfs")) {
+        device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
+        device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
+    }
     mdev_read_types(reading);
     free(boot_vga);
 }
@@ -241,6 +260,12 @@ static void pci_read(const struct reading *reading) {
     struct device *device = reading->device;
 
     pci_read_identity(reading);
+    /* The kernel takes no device with another header for one (pci_setup_device()). */
+    if (reading->source->is_brief && device->class_code >> 8 == CLASS_PCI_BRIDGE) {
+        device->header = HEADER_BRIDGE;
+        device->is_bridge = true;
+        return;
+    }
     device->driver = bus_reader_link(reading, "driver");
     device->iommu_group = pci_read_group(reading);
     pci_read_header(reading);
@@ -404,13 +429,14 @@ static bool pci_lacks_override(const struct device *device, const struct tree *t
 void pci_find_obstacles(struct host *host, const struct tree *tree) {
     unsigned release = kernel_release(tree);
     bool may_lack_override = release && release < KERNEL_RELEASE_OVERRIDE;
+    int groups = iommu_open_groups(tree);
 
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
         if (device->bus != BUS_PCI || device->is_outside || device->is_bridge)
             continue;
         if (device->iommu_group >= 0)
-            iommu_find_reserved_regions(device, tree);
+            iommu_find_reserved_regions(device, tree, groups);
         if (pci_is_on_denylist(device, tree))
             device_obstruct(
                 device, OBSTACLE_KERNEL,
@@ -433,4 +459,6 @@ void pci_find_obstacles(struct host *host, const struct tree *tree) {
                               "functions",
                               device->physical));
     }
+    if (groups >= 0)
+        close(groups);
 }

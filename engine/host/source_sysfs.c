@@ -53,7 +53,7 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
         *device = bus_reader_device(reader, memory_strdup(all.items[i]));
         if (scope && part_leaves_out(scope, tree, ids, device))
             continue;
-        if (!bus_reader_read(tree, reader, device, &all, host->source.is_brief))
+        if (!bus_reader_read(tree, reader, device, &all, &host->source))
             device_finish(&host->devices[--host->count]);
     }
     free(ids);

@@ -46,6 +46,15 @@ void program_finish(struct program *program) {
     *program = (struct program){0};
 }
 
+bool program_has_option(const struct program *program, enum option_kind kind) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next)
+            if (syntax_find_option(action->options, kind))
+                return true;
+    return false;
+}
+
 char *program_text(const struct source *source, struct span span) {
     char *text = memory_strndup(source->text + span.start, span.end - span.start);
     for (char *at = text; *at; at++)

@@ -25,6 +25,9 @@ void program_init(struct program *program, const struct ruleset *ruleset);
 void program_init_host(struct program *program, const struct program *all);
 void program_finish(struct program *program);
 
+/* Whether an action of a rule has such an option. */
+bool program_has_option(const struct program *program, enum option_kind kind);
+
 /* The text of the span, as one line. The caller frees it. */
 char *program_text(const struct source *source, struct span span);
 

@@ -488,6 +488,43 @@ static void test_usb_device_that_is_not_configured(void **state) {
     assert_int_equal(usb(tree, "1-1")->unknown, 0);
 }
 
+static void load_brief(struct tree_of_test *tree, bool leaves_out_resets) {
+    struct host_source source = source_sysfs(tree->root);
+    struct failure failure;
+    source.is_brief = true;
+    source.leaves_out_resets = leaves_out_resets;
+    host_finish(&tree->host);
+    assert_int_equal(source.load(&source, &tree->host, &failure), 0);
+}
+
+/* A PCI bridge is never assigned: what else it has, or cannot be read of it, does not matter.
+ * Another device is looked at, also one that the kernel calls a bridge. */
+static void test_brief_reading_of_bridges(void **state) {
+    struct tree_of_test *tree = *state;
+    unsigned char silent[256];
+    memset(silent, 0xff, sizeof silent);
+    put_pci(tree, "0000:00:01.0", "8086:6f02", "060400");
+    put_pci(tree, "0000:02:00.0", "8086:6f28", "068000");
+    put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
+    put_group(tree, PCI "0000:03:00.0", "3");
+    put(tree, PCI "0000:00:01.0/config/x", "");
+    put(tree, "sys/kernel/iommu_groups/3/devices/x", "");
+    put_bytes(tree, PCI "0000:02:00.0/config", silent, sizeof silent);
+    put(tree, PCI "0000:03:00.0/reset_method", "flr bus\n");
+    load(tree);
+    assert_obstacle(tree, "0000:00:01.0", OBSTACLE_UNKNOWN_USE, "config");
+    load_brief(tree, false);
+    assert_true(pci(tree, "0000:00:01.0")->is_bridge);
+    assert_int_equal(pci(tree, "0000:00:01.0")->header, HEADER_BRIDGE);
+    assert_no_obstacle(tree, "0000:00:01.0");
+    assert_obstacle(tree, "0000:02:00.0", OBSTACLE_NO_ANSWER, "does not answer");
+    assert_int_equal(pci(tree, "0000:03:00.0")->iommu_group, 3);
+    assert_true(tree->host.has_iommu);
+    assert_string_equal(pci(tree, "0000:03:00.0")->reset_methods, "flr bus");
+    load_brief(tree, true);
+    assert_null(pci(tree, "0000:03:00.0")->reset_methods);
+}
+
 static void test_usb_driver_of_an_interface_beside_the_device(void **state) {
     struct tree_of_test *tree = *state;
     put_usb(tree, "1-1");
@@ -537,6 +574,42 @@ static void test_list_of_names_has_comments(void **state) {
         "# All\n1ac1  Maker\n\t0001  Other\n# and then\n\n\t089a  Thing\n\t\t1ac1 089a  Card\n");
     load(tree);
     assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+}
+
+/* The list is read in pieces of 64 KiB: here each byte of the lines that count is the first of one.
+ */
+static void test_list_of_names_in_pieces(void **state) {
+    enum { PIECE = 65535 };
+    static const char lines[] = "1ac1  Maker\n\t089a  Thing";
+    struct tree_of_test *tree = *state;
+    char *list = memory_zalloc(PIECE + sizeof lines);
+    put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
+    for (size_t before = PIECE - sizeof lines; before <= PIECE; before++) {
+        for (size_t i = 0; i < before; i++)
+            list[i] = i % 64 == 63 || i + 1 == before ? '\n' : '#';
+        memcpy(list + before, lines, sizeof lines);
+        put(tree, "usr/share/misc/pci.ids", list);
+        load(tree);
+        assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+        host_finish(&tree->host);
+        remove_file(tree, "usr/share/misc/pci.ids");
+    }
+    free(list);
+    load(tree);
+}
+
+static void test_list_of_names_with_a_long_line(void **state) {
+    enum { LONG = 200000 };
+    struct tree_of_test *tree = *state;
+    char *line = memory_zalloc(LONG + 1), *list;
+    memset(line, '#', LONG);
+    put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
+    list = memory_printf("%s\n1ac1  Maker\n%s\n\t089a  Thing\n", line, line);
+    put(tree, "usr/share/misc/pci.ids", list);
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+    free(list);
+    free(line);
 }
 
 /* usb.ids has other lists after that of the makers. */
@@ -1144,11 +1217,14 @@ int main(void) {
         OWN(test_usb_speeds),
         OWN(test_usb_texts_that_the_kernel_could_not_read),
         OWN(test_usb_device_that_is_not_configured),
+        OWN(test_brief_reading_of_bridges),
         OWN(test_usb_driver_of_an_interface_beside_the_device),
         OWN(test_usb_texts_are_made_safe),
         OWN(test_broken_list_of_names),
         OWN(test_list_of_names_knows_the_maker_only),
         OWN(test_list_of_names_has_comments),
+        OWN(test_list_of_names_in_pieces),
+        OWN(test_list_of_names_with_a_long_line),
         OWN(test_names_of_usb_devices),
         OWN(test_coral_usb_stick),
         OWN(test_what_does_not_block_a_group),

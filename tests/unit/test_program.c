@@ -56,6 +56,20 @@ static void nor_do_files_that_need_it(void **state) {
     assert_string_equal(program.rules[0]->source->path, "c");
 }
 
+static void whether_a_rule_has_an_option(void **state) {
+    (void)state;
+    sample_add(&ruleset, "a",
+               "on vm a started attach 1ac1:089a as vfio within 30s\n"
+               "on vm b started {\n run \"/1\"\n"
+               " attach 1ac1:089a as vfio rom off reset method flr\n}\n");
+    sample_add(&ruleset, "broken", "on vm c started attach 1ac1:089a as vfio awake\nnonsense\n");
+    load();
+    assert_true(program_has_option(&program, OPTION_WITHIN));
+    assert_true(program_has_option(&program, OPTION_RESET_METHOD));
+    assert_false(program_has_option(&program, OPTION_AWAKE));
+    assert_false(program_has_option(&program, OPTION_VLAN));
+}
+
 static void lines_of_rules_and_actions(void **state) {
     (void)state;
     sample_add(&ruleset, "a", "\n# comment\non vm a, \\\n b started {\n\n  run \"/1\"\n}\n");
@@ -68,9 +82,8 @@ static void lines_of_rules_and_actions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(all_files_in_their_order),
-        TEST(a_broken_file_contributes_no_rule_but_still_forbids),
-        TEST(nor_do_files_that_need_it),
+        TEST(all_files_in_their_order),   TEST(a_broken_file_contributes_no_rule_but_still_forbids),
+        TEST(nor_do_files_that_need_it),  TEST(whether_a_rule_has_an_option),
         TEST(lines_of_rules_and_actions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
