@@ -53,18 +53,25 @@ static bool text_is_control(const char *text, size_t length) {
            (code >= 0x2066 && code <= 0x2069);
 }
 
+/* In its place: a blank, a question mark, or nothing for what is counted with the byte before it.
+ */
+static const char *text_replacement(const char *text, size_t length) {
+    return length == 1 && *text == '\t'                 ? " "
+           : length > 0 || !utf8_is_continuation(*text) ? "?"
+                                                        : "";
+}
+
 void text_print(FILE *out, const char *text, size_t length) {
+    size_t printed = 0; /* up to there; what follows is plain so far */
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
         size = utf8_length(text + i, length - i);
-        if (size == 0 && utf8_is_continuation(text[i]))
-            continue; /* counted with the byte before it */
-        if (size == 1 && text[i] == '\t')
-            putc(' ', out);
-        else if (size == 0 || text_is_control(text + i, size))
-            putc('?', out);
-        else
-            fwrite(text + i, 1, size, out);
+        if (size > 0 && !text_is_control(text + i, size))
+            continue;
+        fwrite(text + printed, 1, i - printed, out);
+        fputs(text_replacement(text + i, size), out);
+        printed = i + (size ? size : 1);
     }
+    fwrite(text + printed, 1, length - printed, out);
 }
 
 void text_print_string(FILE *out, const char *text) {

@@ -156,9 +156,16 @@ static char *judge_vms_text(const struct rule *rule) {
     return text;
 }
 
+/* Whether the action attaches devices that can be behind a controller. */
+static bool judge_attaches_behind(const struct action *action) {
+    const struct backend_type *type = backend_type(action->backend);
+    return action->verb == VERB_ATTACH &&
+           (backend_has_bus(type, BUS_USB) || backend_has_bus(type, BUS_SCSI));
+}
+
 /* Whether the action attaches this device for itself. */
 static bool judge_is_attached_by(const struct action *action, const struct device *device) {
-    if (action->verb != VERB_ATTACH || !backend_has_bus(backend_type(action->backend), device->bus))
+    if (!backend_has_bus(backend_type(action->backend), device->bus))
         return false;
     for (const struct target *target = action->targets; target; target = target->next)
         if (match_device(target->device, device))
@@ -187,13 +194,12 @@ static struct verdict judge_rules_behind(const struct judge *judge, const struct
     if (!program || controller->bus != BUS_PCI || !backend->needs_iommu ||
         !judge_may_have_devices(controller))
         return (struct verdict){0};
-    for (size_t i = 0; i < host->count; i++) {
-        const struct device *device = &host->devices[i];
-        for (size_t j = 0; judge_may_lose(device, controller) && j < program->rule_count; j++)
-            for (const struct action *action = program->rules[j]->actions; action;
-                 action = action->next) {
-                const struct rule *rule = program->rules[j];
-                if (!judge_is_attached_by(action, device) ||
+    for (size_t i = 0; i < program->rule_count; i++) {
+        const struct rule *rule = program->rules[i];
+        for (const struct action *action = rule->actions; action; action = action->next)
+            for (size_t j = 0; judge_attaches_behind(action) && j < host->count; j++) {
+                const struct device *device = &host->devices[j];
+                if (!judge_may_lose(device, controller) || !judge_is_attached_by(action, device) ||
                     !holdings_is_behind(host, device, controller))
                     continue;
                 char *vms = judge_vms_text(rule);

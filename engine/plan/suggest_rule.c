@@ -56,14 +56,13 @@ char *suggest_rule_backend_text(const struct backend_type *backend, const struct
     const struct device_mdev_type *type = suggest_rule_mdev_type(device);
     char *text = NULL;
     size_t size = 0;
+    if (backend->backend != BACKEND_MDEV)
+        return memory_strdup(syntax_backend_text(backend->backend));
     FILE *out = memory_stream(&text, &size);
-    fputs(syntax_backend_text(backend->backend), out);
-    if (backend->backend == BACKEND_MDEV) {
-        putc(' ', out);
-        print_string(out, type                      ? type->name
-                          : device->mdev_type_count ? device->mdev_types[0].name
-                                                    : "TYPE");
-    }
+    fprintf(out, "%s ", syntax_backend_text(backend->backend));
+    print_string(out, type                      ? type->name
+                      : device->mdev_type_count ? device->mdev_types[0].name
+                                                : "TYPE");
     memory_stream_close(out, &text);
     return text;
 }
