@@ -132,9 +132,11 @@ static void libvirt_load_beside(const char *path) {
     free(beside.directories[1]);
 }
 
+/* One that the system's loader finds fits its dependencies, of which it needs few symbols. */
 static void *libvirt_load_library(const char *name) {
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library || !strchr(name, '/') || access(name, R_OK) != 0)
+    bool is_of_system = !strchr(name, '/');
+    void *library = dlopen(name, (is_of_system ? RTLD_LAZY : RTLD_NOW) | RTLD_LOCAL);
+    if (library || is_of_system || access(name, R_OK) != 0)
         return library;
     libvirt_load_beside(name);
     return dlopen(name, RTLD_NOW | RTLD_LOCAL);
