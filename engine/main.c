@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,9 +215,6 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); /* a limit on file size fails the write */
     /* The other hash needs a random number, and json-c 0.15 ends the program where it gets none. */
     json_global_set_string_hash(JSON_C_STR_HASH_PERLLIKE);
-    /* A glob must mean the same by hand and in the hook, which libvirt gives LC_ALL=C. */
-    if (!setlocale(LC_CTYPE, "C.UTF-8"))
-        setlocale(LC_CTYPE, "");
     if (argc < 2) {
         main_print_overview(stderr);
         return EXIT_USAGE;

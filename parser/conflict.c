@@ -1,9 +1,9 @@
 #include "parser/conflict.h"
 
 #include "parser/criterion.h"
+#include "parser/glob.h"
 #include "parser/print.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -625,7 +625,7 @@ static bool conflict_covers_vm(struct cover *cover, const struct word *guard,
             continue;
         else if (guard->kind == WORD_ANY || (vm->kind != WORD_ANY && syntax_same_text(guard, vm)) ||
                  (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
-                  fnmatch(guard->text, vm->text, 0) == 0))
+                  glob_matches(guard->text, vm->text, false)))
             return true;
     return false;
 }

@@ -2,7 +2,6 @@
 
 #include "parser/glob.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 
 /* What is not on one bus is on one of the others: `plain` says so then. A condition is copied only
@@ -70,7 +69,7 @@ static bool criterion_covers_text(const struct criterion *general,
                                   const struct criterion *special) {
     if (special->like)
         return general->like && glob_covers(general->text, special->text);
-    return general->like ? fnmatch(general->text, special->text, 0) == 0
+    return general->like ? glob_matches(general->text, special->text, false)
                          : !strcmp(general->text, special->text);
 }
 

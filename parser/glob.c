@@ -3,12 +3,23 @@
 #include "lexer/memory.h"
 
 #include <fnmatch.h>
+#include <locale.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LONGEST = 128 };    /* bytes of a glob that are compared */
 enum { UUID_PLACES = 36 }; /* digits and dashes */
+
+/* A glob must mean the same by hand and in the hook, which libvirt gives LC_ALL=C. Most rules have
+ * none, and to read what the locale says of characters is a sixth of the engine's start. */
+bool glob_matches(const char *glob, const char *text, bool any_case) {
+    static bool is_set;
+    if (!is_set && !setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "");
+    is_set = true;
+    return fnmatch(glob, text, any_case ? FNM_CASEFOLD : 0) == 0;
+}
 
 size_t glob_bracket_length(const char *text) {
     size_t at = 1 + (text[1] == '!' || text[1] == '^');
@@ -28,7 +39,7 @@ static bool glob_is_void_bracket(const char *bracket, size_t length) {
     for (size_t i = 0; i < length; i++)
         found |= (alone[i] & 0x80) != 0;
     for (char letter[2] = " "; !found && *letter < 0x7f; (*letter)++)
-        found = fnmatch(alone, letter, 0) == 0;
+        found = glob_matches(alone, letter, false);
     free(alone);
     return !found;
 }
@@ -54,7 +65,7 @@ static uint64_t glob_step_uuid(uint64_t reached, const char *element, bool sever
         const char *letters = fits[at == 8 || at == 13 || at == 18 || at == 23];
         bool fit = several;
         for (; *letters && !fit; letters++)
-            fit = fnmatch(element, (char[2]){*letters, 0}, 0) == 0;
+            fit = glob_matches(element, (char[2]){*letters, 0}, false);
         if (fit && (several ? next : reached) >> at & 1)
             next |= (uint64_t)1 << (at + 1);
     }
@@ -110,7 +121,7 @@ static struct glob_letters glob_element_letters(const char *glob, size_t length)
     char *alone = memory_strndup(glob, length), fits[128];
     size_t count = 0;
     for (char letter[2] = {1}; *letter > 0; (*letter)++) {
-        if (fnmatch(alone, letter, 0) == 0)
+        if (glob_matches(alone, letter, false))
             fits[count++] = *letter;
         if (*letter == 0x7f)
             break;
@@ -294,7 +305,7 @@ bool glob_covers(const char *general, const char *special) {
     static const char wildcards[] = "*?[\\";
     size_t fixed = strcspn(general, wildcards);
     if (!special[strcspn(special, wildcards)])
-        return fnmatch(general, special, 0) == 0;
+        return glob_matches(general, special, false);
     return !strcmp(general, special) ||
            (!strcmp(general + fixed, "*") && strcspn(special, wildcards) >= fixed &&
             !strncmp(general, special, fixed));

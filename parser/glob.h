@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Whether the glob matches the text, both of them UTF-8. */
+bool glob_matches(const char *glob, const char *text, bool any_case);
+
 /* The length in bytes of the "[...]" that the text begins with; 0 when no ']' ends it. */
 size_t glob_bracket_length(const char *text);
 

@@ -2,10 +2,10 @@
 
 #include "engine/rules/match.h"
 #include "lexer/text.h"
+#include "parser/glob.h"
 #include "parser/suggest.h"
 
 #include <dirent.h>
-#include <fnmatch.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ near_miss_add(struct near_misses *misses, enum near_miss_kind kind, const char *
 /* --- names */
 
 static bool near_miss_is_glob_of(const struct word *vm, const char *text) {
-    return text && fnmatch(vm->text, text, FNM_CASEFOLD) == 0;
+    return text && glob_matches(vm->text, text, true);
 }
 
 /* Whether another VM of the host is meant, so that this word is right. */
@@ -77,7 +77,7 @@ static char *near_miss_typed_hint(const struct word *vm, const struct event *eve
 }
 
 static char *near_miss_name_hint(const struct word *vm, const char *meant) {
-    bool fits = fnmatch(vm->text, meant, 0) == 0;
+    bool fits = glob_matches(vm->text, meant, false);
     if (fits && vm->field) /* a name behind 'title' */
         return memory_printf("leave out '%s'", syntax_field_text(vm->field));
     if (fits && vm->kind == WORD_QUOTED)

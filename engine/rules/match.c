@@ -3,10 +3,10 @@
 #include "lexer/memory.h"
 #include "parser/criterion.h"
 #include "parser/doubt.h"
+#include "parser/glob.h"
 #include "parser/resolve.h"
 
 #include <assert.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,7 +15,7 @@ static bool match_text(const struct word *vm, const char *text, bool any_case) {
     if (!text)
         return false;
     if (vm->kind == WORD_GLOB)
-        return fnmatch(vm->text, text, any_case ? FNM_CASEFOLD : 0) == 0;
+        return glob_matches(vm->text, text, any_case);
     return any_case ? !strcasecmp(vm->text, text) : !strcmp(vm->text, text);
 }
 
@@ -240,10 +240,10 @@ static bool match_class(struct class_prefix prefix, uint32_t class_code) {
     return class_code >> (4 * (6 - prefix.digits)) == prefix.value;
 }
 
-/* Most addresses are written out, and fnmatch() takes ten times as long. */
+/* Most addresses are written out, and a glob takes ten times as long. */
 static bool match_address(const char *pattern, const char *address) {
     return !strcmp(pattern, address) ||
-           (strpbrk(pattern, "*?[\\") && fnmatch(pattern, address, 0) == 0);
+           (strpbrk(pattern, "*?[\\") && glob_matches(pattern, address, false));
 }
 
 /* The greater, the truer. */
@@ -289,7 +289,8 @@ static enum match_value match_string(const struct criterion *criterion, const ch
     if (!text)
         return match_whether(false, unknown);
     char *wanted = match_text_without_end(criterion->text);
-    bool holds = criterion->like ? !fnmatch(criterion->text, text, 0) || !fnmatch(wanted, text, 0)
+    bool holds = criterion->like ? glob_matches(criterion->text, text, false) ||
+                                       glob_matches(wanted, text, false)
                                  : !strcmp(wanted, text);
     free(wanted);
     return match_whether(holds, false);

@@ -18,6 +18,15 @@ static void test_brackets(void **state) {
         assert_int_equal(glob_bracket_length(rows[i].text), rows[i].length);
 }
 
+/* Whatever the environment says: a character may have several bytes. */
+static void test_characters(void **state) {
+    (void)state;
+    assert_true(glob_matches("b?r", "b\xc3\xa4r", false));
+    assert_true(glob_matches("b[\xc3\xa0-\xc3\xa9]r", "b\xc3\xa4r", false));
+    assert_false(glob_matches("B\xc3\x84R*", "b\xc3\xa4r", false));
+    assert_true(glob_matches("B\xc3\x84R*", "b\xc3\xa4r", true));
+}
+
 static void test_void_globs(void **state) {
     (void)state;
     static const char *const nothing[] = {"[z-a]x", "x[[:foo:]]", "a[b]c[9-0]", "[[:cntrl:]]"};
@@ -284,6 +293,7 @@ static void test_long_globs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_brackets),
+        cmocka_unit_test(test_characters),
         cmocka_unit_test(test_void_globs),
         cmocka_unit_test(test_uuids),
         cmocka_unit_test(test_addresses),
