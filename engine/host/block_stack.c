@@ -127,7 +127,9 @@ static void block_stack_read_directory(struct usage *usage, struct node *node, i
 }
 
 static void block_stack_read_node(struct usage *usage, struct node *node, const char *path) {
-    int directory = tree_directory(usage->tree, path);
+    struct tree quiet = *usage->tree;
+    quiet.faults = NULL; /* who reads the directory notes what cannot be read */
+    int directory = tree_directory(&quiet, path);
     block_stack_read_directory(usage, node, directory, path);
     if (directory >= 0)
         close(directory);

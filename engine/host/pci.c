@@ -248,7 +248,7 @@ static void pci_read_endpoint(const struct reading *reading) {
 
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->physical = bus_reader_link(reading, "physfn");
-    if (!tree_directory_lacks(reading->directory, "sriov_numvfs")) {
+    if (!reading->source->is_brief || !tree_directory_lacks(reading->directory, "sriov_numvfs")) {
         device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
         device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
     }

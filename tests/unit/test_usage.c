@@ -827,6 +827,19 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
 }
 
 /* It is not known which of two interfaces is the keyboard's. */
+/* Two uses depend on the console's name: each is unknown. */
+static void test_a_file_that_two_uses_need(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_driver(tree, PCI "0000:00:14.0", "xhci_hcd");
+    put_keyboard(tree, "1-1", "usbhid");
+    put(tree, "sys/class/vtconsole/vtcon0/bind", "1\n");
+    put(tree, "sys/class/vtconsole/vtcon0/name/x", "");
+    load(tree);
+    assert_unknown(tree, "0000:03:00.0", "as a display: /sys/class/vtconsole/vtcon0/name cannot");
+    assert_unknown(tree, "0000:00:14.0", "keyboards: /sys/class/vtconsole/vtcon0/name cannot");
+}
+
 static void test_a_keyboard_in_doubt_holds_the_controllers(void **state) {
     static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
                                         "bInterfaceProtocol"};
@@ -1043,6 +1056,7 @@ int main(void) {
         OWN(test_an_unreadable_usb_device_is_there),
         OWN(test_what_cannot_be_read_holds_its_controller),
         OWN(test_usb_that_cannot_be_listed_holds_all_controllers),
+        OWN(test_a_file_that_two_uses_need),
         OWN(test_a_keyboard_in_doubt_holds_the_controllers),
         OWN(test_a_console_without_a_name_is_on_the_display),
         OWN(test_virtual_functions_that_only_they_tell_of),
