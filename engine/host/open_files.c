@@ -8,7 +8,6 @@
 #include "lexer/text.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -259,15 +258,7 @@ static void open_files_look_at_process(struct files *files, const char *id) {
     free(path);
 }
 
-/* A kernel thread runs no program, and has no file open. */
-static bool open_files_is_kernel_thread(const struct files *files, const char *id) {
-    char path[64], target[2];
-    snprintf(path, sizeof path, "proc/%s/exe", id);
-    return readlinkat(files->tree->fd, path, target, sizeof target) < 0 && errno == ENOENT;
-}
-
-/* A copy of a host may have no process, and need not have all of one; the running system has at
- * least the first. */
+/* A copy of a host may have no process; the running system has at least the first. */
 static void open_files_read_processes(struct files *files) {
     struct names names = tree_list(files->tree, "proc");
     bool is_live = *files->tree->root == '\0', sees_first = false;
@@ -276,8 +267,7 @@ static void open_files_read_processes(struct files *files) {
 
     for (size_t i = 0; i < names.count; i++) {
         sees_first |= strcmp(names.items[i], "1") == 0;
-        if (text_parse_decimal(names.items[i], UINT32_MAX, &id) && (pid_t)id != own &&
-            !(is_live && open_files_is_kernel_thread(files, names.items[i])))
+        if (text_parse_decimal(names.items[i], UINT32_MAX, &id) && (pid_t)id != own)
             open_files_look_at_process(files, names.items[i]);
     }
     if (!names.count || (is_live && !sees_first))
