@@ -12,7 +12,8 @@ enum { LONGEST = 128 };    /* bytes of a glob that are compared */
 enum { UUID_PLACES = 36 }; /* digits and dashes */
 
 /* A glob must mean the same by hand and in the hook, which libvirt gives LC_ALL=C. Most rules have
- * none, and to read what the locale says of characters is a sixth of the engine's start. */
+ * none, and then what the locale says of characters need not be read at each start of the engine.
+ */
 bool glob_matches(const char *glob, const char *text, bool any_case) {
     static bool is_set;
     if (!is_set && !setlocale(LC_CTYPE, "C.UTF-8"))

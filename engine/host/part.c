@@ -229,8 +229,8 @@ static bool part_may_carry(const struct host *host, const struct tree *tree,
  * below no device. One that is not a link, as of an old kernel, may be on any device. */
 static bool part_find_class(const struct host *host, const struct tree *tree,
                             const struct device_set *set, const char *class) {
-    struct names names = tree_list(tree, class);
     int directory = tree_directory(tree, class);
+    struct names names = tree_list_at(tree, directory, class);
     bool has = directory < 0 || !names.count;
 
     for (size_t i = 0; i < names.count && !has; i++) {

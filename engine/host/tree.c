@@ -50,6 +50,17 @@ void tree_fault(const struct tree *tree, const char *path, int error) {
     faults->list[faults->count++] = (struct fault){memory_strdup(path), error};
 }
 
+/* The same of PATH/NAME, as errno says. */
+static void tree_fault_in(const struct tree *tree, const char *path, const char *name) {
+    int error = errno;
+    if (tree_is_absence(error))
+        return;
+    char *file = memory_printf("%s/%s", path, name);
+    tree_fault(tree, file, error);
+    free(file);
+    errno = error;
+}
+
 const char *tree_fault_text(const struct tree *tree, int error) {
     return *tree->root && error == ELOOP ? "not when the host was recorded" : strerror(error);
 }
@@ -298,11 +309,8 @@ char *tree_attribute_at(const struct tree *tree, int directory, const char *path
     if (directory < 0)
         return tree_attribute(tree, path, name);
     char *text = tree_directory_attribute(directory, name);
-    if (!text && !tree_is_absence(errno)) {
-        char *file = memory_printf("%s/%s", path, name);
-        tree_fault(tree, file, errno);
-        free(file);
-    }
+    if (!text)
+        tree_fault_in(tree, path, name);
     return text;
 }
 
@@ -328,11 +336,8 @@ char *tree_link_name(const struct tree *tree, const char *path, const char *name
     if (directory < 0)
         return NULL;
     char *text = tree_directory_link_name(directory, name);
-    if (!text) {
-        char *file = memory_printf("%s/%s", path, name);
-        tree_fault(tree, file, errno);
-        free(file);
-    }
+    if (!text)
+        tree_fault_in(tree, path, name);
     close(directory);
     return text;
 }

@@ -826,7 +826,6 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
     assert_use(tree, "0000:00:14.0", NULL);
 }
 
-/* It is not known which of two interfaces is the keyboard's. */
 /* Two uses depend on the console's name: each is unknown. */
 static void test_a_file_that_two_uses_need(void **state) {
     struct tree_of_test *tree = *state;
@@ -840,6 +839,7 @@ static void test_a_file_that_two_uses_need(void **state) {
     assert_unknown(tree, "0000:00:14.0", "keyboards: /sys/class/vtconsole/vtcon0/name cannot");
 }
 
+/* It is not known which of two interfaces is the keyboard's. */
 static void test_a_keyboard_in_doubt_holds_the_controllers(void **state) {
     static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
                                         "bInterfaceProtocol"};
