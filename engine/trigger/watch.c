@@ -172,7 +172,8 @@ static void watch_coldplug(struct watcher *watcher) {
 
 /* --- messages */
 
-/* Returns false with errno when the socket cannot be read any more. */
+/* What is read after SIGTERM is not handled: the next watch compares what is there. Returns false
+ * with errno when the socket cannot be read any more. */
 static bool watch_take_messages(struct watcher *watcher) {
     char message[UEVENT_MESSAGE_SIZE];
     while (watcher->children < CHILD_LIMIT && !watcher->ended) {
@@ -183,6 +184,9 @@ static bool watch_take_messages(struct watcher *watcher) {
             return errno == EAGAIN;
         if (size <= 0)
             continue;
+        watch_wait_for_signal(watcher, 0);
+        if (watcher->ended)
+            break;
         struct uevent uevent;
         const char **variables = uevent_split(message, (size_t)size);
         if (variables && uevent_init(&uevent, variables)) {

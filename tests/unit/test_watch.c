@@ -24,9 +24,13 @@ static pid_t watcher;
 
 /* --- the watch's side */
 
-/* "L" stands for events that were lost. */
+/* "L" stands for events that were lost; at "T" the watch is told to end before the next message. */
 static ssize_t read_message(int socket, char *message, size_t size) {
     ssize_t length = recv(socket, message, size - 1, MSG_DONTWAIT);
+    if (length == 1 && *message == 'T') {
+        kill(getpid(), SIGTERM);
+        length = recv(socket, message, size - 1, 0);
+    }
     if (length == 1 && *message == 'L') {
         errno = ENOBUFS;
         return -1;
@@ -365,6 +369,20 @@ static void it_waits_for_its_children(void **state) {
     nobody_is_left();
 }
 
+static void what_comes_after_the_signal(void **state) {
+    (void)state;
+    int status;
+    start_watch(NULL);
+    wait_for("add stands", 9);
+    SEND("T");
+    SEND(EVENT("add", "1-1.3", "10c4/ea60/100", "007"));
+    assert_int_equal(waitpid(watcher, &status, 0), watcher);
+    watcher = 0;
+    assert_int_equal(status, 0);
+    assert_int_equal(count("\n"), 9);
+    nobody_is_left();
+}
+
 static void a_second_signal_ends_the_waiting(void **state) {
     (void)state;
     int status;
@@ -410,6 +428,7 @@ int main(void) {
         TEST(a_storm),
         TEST(children_are_bounded),
         TEST(it_waits_for_its_children),
+        TEST(what_comes_after_the_signal),
         TEST(a_second_signal_ends_the_waiting),
         TEST(a_socket_that_fails_is_said),
     };
