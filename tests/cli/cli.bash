@@ -128,10 +128,10 @@ answers = answers.split("\n") if answers else []
 child, terminal = pty.fork()
 if not child:
     try:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, int(more.get("WIDTH", "80")), 0, 0))
         os.execve(words[at + 1], words[at + 1:], {**os.environ, **more})
     finally:
         os._exit(127)
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, int(more.get("WIDTH", "80")), 0, 0))
 shown, asked = b"", 0
 while True:
     try:
