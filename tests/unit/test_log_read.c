@@ -479,13 +479,19 @@ static void a_log_that_is_removed(void **state) {
     log_read_close(reader);
 }
 
-static void write_many(int writer, int count) {
+/* For each line after the first AHEAD the writer needs a byte of the reader's: it sees two
+ * rotations between two looks, and of three it would lose one. */
+enum { AHEAD = 100 };
+
+static void write_many(int writer, int count, int read_so_far) {
     struct log_writer *journal = log_write_open(directory, false);
     char filling[8001];
     memset(filling, 'x', sizeof filling - 1);
     filling[sizeof filling - 1] = '\0';
     for (int i = 0; i < count; i++) {
-        char *vm = memory_printf("%d-%d", writer, i);
+        char byte, *vm = memory_printf("%d-%d", writer, i);
+        if (i >= AHEAD && read(read_so_far, &byte, 1) != 1)
+            _exit(1);
         struct log_entry entry = {
             .vm = vm, .event = "started", .result = RESULT_RAN, .message = filling};
         log_write_entry(journal, &entry);
@@ -498,14 +504,17 @@ static void write_many(int writer, int count) {
 static void nothing_lost_and_nothing_twice(void **state) {
     (void)state;
     enum { WRITERS = 2, COUNT = 300 };
-    pid_t writers[WRITERS];
-    int next[WRITERS] = {0}, rest = WRITERS * COUNT;
+    int ends[WRITERS][2], next[WRITERS] = {0}, rest = WRITERS * COUNT;
     struct log_reader *reader = log_read_open(directory, LOG_WRITE_NAME, true);
-    for (int i = 0; i < WRITERS; i++)
-        if (!(writers[i] = fork())) {
-            write_many(i, COUNT);
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(pipe(ends[i]), 0);
+        if (fork() == 0) {
+            for (int j = 0; j <= i; j++)
+                close(ends[j][1]);
+            write_many(i, COUNT, ends[i][0]);
             _exit(0);
         }
+    }
     int running = WRITERS;
     while (rest) {
         const char *line;
@@ -522,10 +531,15 @@ static void nothing_lost_and_nothing_twice(void **state) {
         assert_int_equal(strtol(entry.vm + 2, NULL, 10), next[writer]);
         next[writer]++;
         rest--;
+        assert_int_equal(write(ends[writer][1], "", 1), 1);
         log_read_finish_line(&entry);
     }
     while (running)
         running -= waitpid(-1, NULL, 0) > 0;
+    for (int i = 0; i < WRITERS; i++) {
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
     expect(reader, NULL);
     assert_int_equal(access(rotated, F_OK), 0);
     log_read_close(reader);
