@@ -570,9 +570,24 @@ static void waits_for_no_writer_that_hangs(void **state) {
     assert_int_equal(access(rotated, F_OK), -1);
 }
 
-/* Who waited for the lock of a file that was rotated meanwhile writes to the new one. */
+/* Whether the process has this file open. */
+static bool has_open(pid_t process, const struct stat *file) {
+    char descriptor[64];
+    struct stat status;
+
+    for (int i = STDERR_FILENO + 1; i < 64; i++) {
+        snprintf(descriptor, sizeof descriptor, "/proc/%d/fd/%d", (int)process, i);
+        if (stat(descriptor, &status) == 0 && status.st_ino == file->st_ino &&
+            status.st_dev == file->st_dev)
+            return true;
+    }
+    return false;
+}
+
+/* Who waited for the lock of a file that was rotated meanwhile writes to the new one. It waits for
+ * some time only, so it is stopped meanwhile. */
 static void follows_a_rotation(void **state) {
-    struct timespec pause = {.tv_nsec = 300000000L};
+    struct stat log;
     int file, status;
     pid_t child;
     char *text;
@@ -586,13 +601,22 @@ static void follows_a_rotation(void **state) {
         struct log_writer *journal = open_here();
 
         close(file); /* the lock stays the parent's */
+        raise(SIGSTOP);
         log_write_entry(journal, &attached);
         log_write_close(journal);
         _exit(0);
     }
-    nanosleep(&pause, NULL);
+    assert_int_equal(fstat(file, &log), 0);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    kill(child, SIGCONT);
+    while (!has_open(child, &log))
+        assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    kill(child, SIGSTOP);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
     assert_int_equal(rename(path, rotated), 0);
     close(file);
+    kill(child, SIGCONT);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     text = contents(rotated);
