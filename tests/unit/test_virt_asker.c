@@ -419,24 +419,22 @@ static void a_question_without_an_answer(void **state) {
     plan.hangs_at = "list";
     virt = connected();
     setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
+    int64_t start = clock_now();
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
-    int64_t late = clock_now();
     assert_int_equal(error.kind, VIRT_NO_REPLY);
     assert_string_equal(error.failure.message,
                         "libvirt does not answer: the list of running VMs has not "
                         "come within 1 s");
     no_process_is_left();
-    /* For a while nobody asks again ... */
+    /* For as long again nobody asks ... */
     int status = virt->ops->domain_xml(virt, "a", &xml, &error);
-    if (status < 0) {
+    if (clock_now() < start + 2000) {
+        assert_int_equal(status, -1);
         assert_int_equal(error.kind, VIRT_NO_REPLY);
         assert_null(xml);
         assert_null(strstr(called(), "xml"));
-    } else if (clock_now() < late + 500) {
-        fail_msg("it asked at once");
-    } else {
-        free(xml);
     }
+    free(xml);
     /* ... and then another asker does. */
     while (virt->ops->domain_xml(virt, "a", &xml, &error) < 0)
         usleep(1000);
@@ -483,28 +481,39 @@ static void vms_whose_xml_does_not_come(void **state) {
     no_process_is_left();
 }
 
-/* It comes late, and the asker that waited for it goes on: it watches the VM's events. */
-static void xml_that_comes_late(void **state) {
+/* It comes late, and the asker that waited for it goes on: it watches the VM's events. Returns how
+ * many askers there were, with so many times the limits. */
+static int askers_of_late_xml(int pace) {
     struct virt_error error;
     struct virt_about about;
-    int rounds = 0;
+    char limit[16];
+    int before = times_called("far:///");
+    plan.slow_us = LATE_US * (unsigned)pace;
+    struct virt *virt = connected();
+    snprintf(limit, sizeof limit, "%d", 8000 * pace);
+    setenv("VIRT_RULES_ANSWER_MS", limit, 1);
+    assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
+    struct virt_domain *vms = listed(virt);
+    assert_int_equal(virt->ops->read(virt, vms, 4, &error), 0);
+    for (int i = 0; i < plan.count; i++)
+        assert_read(vms, i);
+    virt_list_free(vms, 4);
+    assert_int_equal(virt->ops->about(virt, &about, &error), 0);
+    assert_int_equal(about.version, 9000001);
+    virt_close(virt);
+    no_process_is_left();
+    return times_called("far:///") - before;
+}
+
+/* On a busy machine the XML of other VMs comes late as well. */
+static void xml_that_comes_late(void **state) {
     (void)state;
     plan.count = 4;
-    plan.slow_us = LATE_US;
     for (plan.slow = 1; plan.slow < 4; plan.slow += 2) {
-        struct virt *virt = connected();
-        setenv("VIRT_RULES_ANSWER_MS", "8000", 1);
-        assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
-        struct virt_domain *vms = listed(virt);
-        assert_int_equal(virt->ops->read(virt, vms, 4, &error), 0);
-        for (int i = 0; i < plan.count; i++)
-            assert_read(vms, i);
-        virt_list_free(vms, 4);
-        assert_int_equal(virt->ops->about(virt, &about, &error), 0);
-        assert_int_equal(about.version, 9000001);
-        assert_int_equal(times_called("far:///"), 2 * ++rounds);
-        virt_close(virt);
-        no_process_is_left();
+        int askers = 0;
+        for (int pace = 1; askers != 2 && pace < 10; pace *= 3)
+            askers = askers_of_late_xml(pace);
+        assert_int_equal(askers, 2);
     }
 }
 
