@@ -9,16 +9,12 @@
 #include <string.h>
 
 enum {
-    CLASS_STORAGE = 0x01,
     CLASS_NETWORK = 0x02,
     CLASS_DISPLAY = 0x03,
     CLASS_WIRELESS = 0x0D,
-    CLASS_SD_HOST = 0x0805,
-    CLASS_FIBRE_CHANNEL = 0x0C04,
     CLASS_INFINIBAND = 0x0C06,
     CLASS_USB_CONTROLLER = 0x0C03,
     USB_CLASS_COMMUNICATION = 0x02,
-    USB_CLASS_STORAGE = 0x08,
     USB_CLASS_WIRELESS = 0xE0,
     USB_CLASS_KEYBOARD = 0x030101
 };
@@ -29,15 +25,13 @@ static bool guards_is_on_host(const struct device *device) {
            strcmp(device->driver, "pci-stub") != 0;
 }
 
+/* A SCSI device can be used through its generic file without any driver. */
+static bool guards_may_be_open(const struct device *device) {
+    return device->bus == BUS_SCSI || guards_is_on_host(device);
+}
+
 static bool guards_may_have_disks(const struct device *device) {
-    uint32_t class = device->class_code >> 8;
-    if (device->bus == BUS_SCSI)
-        return true;
-    bool is_storage =
-        device->bus == BUS_USB
-            ? class >> 8 == USB_CLASS_STORAGE
-            : class >> 8 == CLASS_STORAGE || class == CLASS_SD_HOST || class == CLASS_FIBRE_CHANNEL;
-    return is_storage && guards_is_on_host(device);
+    return device_may_have_disks(device) && guards_may_be_open(device);
 }
 
 /* A USB modem has the class of a network device as well, but a terminal instead of an interface. */
@@ -72,11 +66,6 @@ static bool guards_may_have_ports(const struct device *device) {
     bool may = device->bus == BUS_USB ||
                (device->bus == BUS_PCI && device->class_code >> 16 == CLASS_COMMUNICATION);
     return may && guards_is_on_host(device);
-}
-
-/* A SCSI device can be used through its generic file without any driver. */
-static bool guards_may_be_open(const struct device *device) {
-    return device->bus == BUS_SCSI || guards_is_on_host(device);
 }
 
 static const struct guard {

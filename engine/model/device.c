@@ -351,6 +351,19 @@ bool device_is_usb_controller(const struct device *device) {
     return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
 }
 
+bool device_may_have_disks(const struct device *device) {
+    enum {
+        CLASS_STORAGE = 0x01,
+        CLASS_SD_HOST = 0x0805,
+        CLASS_FIBRE_CHANNEL = 0x0c04,
+        USB_CLASS_STORAGE = 0x08
+    };
+    uint32_t base = device->class_code >> 16, class = device->class_code >> 8;
+    if (device->bus == BUS_PCI)
+        return base == CLASS_STORAGE || class == CLASS_SD_HOST || class == CLASS_FIBRE_CHANNEL;
+    return device->bus == BUS_SCSI || base == USB_CLASS_STORAGE;
+}
+
 bool device_is_on(const struct device *scsi, const struct device *device) {
     return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
            !strcmp(scsi->above, device->address);

@@ -263,6 +263,10 @@ bool device_is_same(const struct device *one, const struct device *other);
 /* Class 0c03 of PCI. */
 bool device_is_usb_controller(const struct device *device);
 
+/* Whether disks can be on it, by its class: on a PCI storage, SD or Fibre Channel controller, on a
+ * USB storage device. A SCSI device may be one. */
+bool device_may_have_disks(const struct device *device);
+
 /* Whether it is a SCSI device on that USB device or PCI function, without another of our devices
  * between them. */
 bool device_is_on(const struct device *scsi, const struct device *device);

@@ -263,19 +263,10 @@ static size_t holdings_lower_bound(const struct holdings *holdings, enum bus bus
     return low;
 }
 
-static bool holdings_may_carry_disks(const struct device *device) {
-    enum { CLASS_STORAGE = 0x01, USB_STORAGE = 0x08, CLASS_SD = 0x0805 };
-    uint32_t class = device->class_code >> 16;
-    return device->bus == BUS_SCSI  ? true
-           : device->bus == BUS_PCI ? class == CLASS_STORAGE || device->class_code >> 8 == CLASS_SD
-                                    : class == USB_STORAGE;
-}
-
 static bool holdings_may_be_usb(const struct device *device) {
-    enum { CLASS_USB_CONTROLLER = 0x0c03 };
     return device->bus == BUS_USB ||
            (device->bus == BUS_SCSI && device->above_bus == BUS_USB && device->above) ||
-           device->class_code >> 8 == CLASS_USB_CONTROLLER;
+           device_is_usb_controller(device);
 }
 
 static const struct held_device *holdings_find_at(const struct holdings *holdings, enum bus bus,
@@ -293,7 +284,7 @@ const struct held_device *holdings_find(const struct holdings *holdings,
                                         const void *context) {
     const struct held_device *found =
         holdings_find_at(holdings, device->bus, device->address, filter, context);
-    if (!found && holdings_may_carry_disks(device))
+    if (!found && device_may_have_disks(device))
         found = holdings_find_at(holdings, BUS_PCI, "", filter, context);
     if (!found && holdings_may_be_usb(device))
         found = holdings_find_at(holdings, BUS_USB, "", filter, context);

@@ -158,9 +158,8 @@ static char *judge_vms_text(const struct rule *rule) {
 
 /* Whether the action attaches devices that can be behind a controller. */
 static bool judge_attaches_behind(const struct action *action) {
-    const struct backend_type *type = backend_type(action->backend);
     return action->verb == VERB_ATTACH &&
-           (backend_has_bus(type, BUS_USB) || backend_has_bus(type, BUS_SCSI));
+           !backend_has_bus_only(backend_type(action->backend), BUS_PCI);
 }
 
 /* Whether the action attaches this device for itself. */
@@ -173,10 +172,11 @@ static bool judge_is_attached_by(const struct action *action, const struct devic
     return false;
 }
 
-/* Whether devices that rules may attach can be behind it. */
+/* Whether devices that rules may attach can be behind it: SCSI devices also behind a network card,
+ * by iSCSI or FCoE. */
 static bool judge_may_have_devices(const struct device *controller) {
-    enum { CLASS_STORAGE = 0x01 };
-    return device_is_usb_controller(controller) || controller->class_code >> 16 == CLASS_STORAGE;
+    return device_is_usb_controller(controller) || device_may_have_disks(controller) ||
+           controller->scsi_device_count;
 }
 
 /* Whether rules may attach the device, and it would leave the host with that controller. */

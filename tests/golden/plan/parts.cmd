@@ -4,7 +4,7 @@ plan() {
     cat >"$1/a.rules"
     chmod 644 "$1/a.rules"
     echo "== $1"
-    virt-rules plan desk started --rules "$1" --sysroot "$HOSTS/rack"
+    virt-rules plan desk started --rules "$1" --sysroot "${HOST-$HOSTS/rack}"
 }
 
 plan parts-first <<'END'
@@ -27,3 +27,18 @@ plan parts-apart <<'END'
 on vm desk started attach scsi "2:0:1:0" as disk
 on vm desk started attach scsi "2:0:0:0" as scsi
 END
+
+# Other kinds of adapter: Fibre Channel, a network card that has its disks by iSCSI, and Intel VMD, whose disks have a
+# controller of their own.
+cp -R "$HOSTS/rack" parts-host
+vmd=parts-host/sys/devices/pci0000:00/0000:00:02.0
+adapter() { # NAME DIRECTORY CLASS ADDRESS
+    echo "$3" >"$2/class"
+    HOST=parts-host plan "parts-$1" <<END
+on vm desk started attach at $4 as vfio
+on vm nas started attach scsi "2:0:1:0" as disk
+END
+}
+adapter fibre-channel $vmd/0000:02:00.0 0x0c0400 02:00.0
+adapter network $vmd/0000:02:00.0 0x020000 02:00.0
+adapter vmd $vmd 0x010400 00:02.0
