@@ -232,6 +232,20 @@ char *disable_statement(const struct source *source, const struct disable_part *
     return text;
 }
 
+char *disable_unmark(struct source *source) {
+    char *text = NULL;
+    for (size_t line = 1; line <= disable_line_count(source); line++) {
+        struct span span = disable_line(source, line);
+        bool has_mark = disable_has_any_mark(source, span);
+        if (!has_mark && !disable_is_closer(source, span))
+            continue;
+        if (!text)
+            text = memory_strndup(source->text, source->size);
+        memset(text + disable_skip_blanks(source, span), ' ', has_mark ? MARK_LENGTH : 1);
+    }
+    return text;
+}
+
 /* Up to its '}' such a block has only comments and empty lines. */
 bool disable_is_in_block(const struct source *source, struct span head) {
     const char *open = memchr(source->text + head.end, '{', source->size - head.end);

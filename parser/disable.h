@@ -40,6 +40,10 @@ char *disable_apply(struct source *source, const struct disable_part *part, size
 /* The part without marks, on one line; the caller frees it. */
 char *disable_statement(const struct source *source, const struct disable_part *part);
 
+/* The whole text with every mark blank, so that what is turned off is rules at the same place;
+ * NULL: it has no mark. The caller frees it. */
+char *disable_unmark(struct source *source);
+
 /* Whether a block has an action that is turned off. `head` ends before its '{'; it has no others.
  */
 bool disable_is_in_block(const struct source *source, struct span head);

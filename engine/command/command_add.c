@@ -13,6 +13,7 @@
 #include "engine/plan/suggest_rule.h"
 #include "engine/rules/rule_file.h"
 #include "lexer/text.h"
+#include "parser/disable.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -479,8 +480,8 @@ static const struct device *command_add_given(const struct add *add, const struc
 }
 
 /* The first rule that gives it to this VM, or to another one. */
-static struct add_gift command_add_find_gift(const struct add *add, bool for_this_vm) {
-    const struct program *program = &add->context.rules.program;
+static struct add_gift command_add_find_gift(const struct add *add, const struct program *program,
+                                             bool for_this_vm) {
     for (size_t i = 0; i < program->rule_count; i++) {
         const struct rule *rule = program->rules[i];
         if (rule->source == add->source || !rule->vms ||
@@ -520,11 +521,54 @@ static int command_add_refuse_conflict(struct add *add, const struct add_gift *g
     return EXIT_PROBLEM;
 }
 
+/* What is turned off: files, and rules of the files that are read. */
+static void command_add_load_disabled(const struct add *add, struct ruleset *disabled) {
+    const struct ruleset *read = &add->context.rules.ruleset;
+    ruleset_init(disabled);
+    ruleset_add_disabled(disabled, add->directory);
+    for (size_t i = 0; i < read->count; i++) {
+        char *text = read->sources[i]->refused ? NULL : disable_unmark(read->sources[i]);
+        if (text)
+            ruleset_add_text(disabled, read->sources[i]->path, text);
+        free(text);
+    }
+    ruleset_load(disabled, NULL);
+}
+
+/* A rule that says the same and is turned off is turned on rather than written again. */
+static int command_add_refuse_disabled(struct add *add) {
+    struct ruleset disabled;
+    struct program program;
+    command_add_load_disabled(add, &disabled);
+    program_init(&program, &disabled);
+    const struct add_gift gift = command_add_find_gift(add, &program, true);
+    if (gift.rule) {
+        const char *path = gift.rule->source->path;
+        char *place = memory_printf(
+            "%s:%zu", path, source_position(gift.rule->source, gift.action->span.start).line);
+        char *word = text_shell_word(text_ends_with(path, RULE_FILE_DISABLED) ? path : place);
+        char *message = memory_printf("%s gives VM '%s' this device, and is disabled", place,
+                                      domain_label(&add->context.domain));
+        char *hint = memory_printf("turn it on: virt-rules enable %s; or remove it, and add the "
+                                   "rule again",
+                                   word);
+        command_add_fail(add, message, hint);
+        free(hint);
+        free(message);
+        free(word);
+        free(place);
+    }
+    program_finish(&program);
+    ruleset_finish(&disabled);
+    return gift.rule ? EXIT_PROBLEM : EXIT_FINE;
+}
+
 /* Prints what 'check' says of the new rule. Returns EXIT_PROBLEM when that stops it. */
 static int command_add_check(struct add *add) {
     const struct diagnostics *all = &add->context.rules.ruleset.diagnostics;
     struct diagnostics own = {0};
-    const struct add_gift same = command_add_find_gift(add, true);
+    const struct program *program = &add->context.rules.program;
+    const struct add_gift same = command_add_find_gift(add, program, true);
     if (same.rule)
         command_add_set_present(add, same.rule->source, same.action->span.start);
     for (size_t i = 0; i < all->count; i++) {
@@ -542,7 +586,7 @@ static int command_add_check(struct add *add) {
     }
     struct add_gift other = {0};
     if (!add->present)
-        other = command_add_find_gift(add, false);
+        other = command_add_find_gift(add, program, false);
     int status = EXIT_FINE;
     if (own.count && !add->present && add->document)
         text_json_add(add->document, "diagnostics", diagnostic_list_json(&own));
@@ -552,6 +596,8 @@ static int command_add_check(struct add *add) {
         diagnostic_print(&own, stderr, terminal_of(stderr));
         status = command_add_fail(add, "'check' refuses this rule, so it was not written",
                                   "correct what it names, or write a rule by hand");
+    } else if (!add->present) {
+        status = command_add_refuse_disabled(add);
     }
     free(own.list); /* what it has is the other list's */
     return status;

@@ -221,11 +221,10 @@ static char *ruleset_path_in(const char *directory, const char *name) {
     return memory_printf("%s%s%s", directory, slash, name);
 }
 
-static void ruleset_add_entries(struct ruleset *ruleset, const char *path) {
+static int ruleset_add_entries(struct ruleset *ruleset, const char *path,
+                               int (*filter)(const struct dirent *entry)) {
     struct dirent **entries = NULL;
-    int count = scandir(path, &entries, ruleset_is_rule_file, ruleset_by_bytes);
-    if (count < 0)
-        ruleset_fail_directory(ruleset, path, errno);
+    int count = scandir(path, &entries, filter, ruleset_by_bytes);
     for (int i = 0; i < count; i++) {
         char *file = ruleset_path_in(path, entries[i]->d_name);
         ruleset_add_file(ruleset, file, TRUST_OWNER);
@@ -233,6 +232,7 @@ static void ruleset_add_entries(struct ruleset *ruleset, const char *path) {
         free(entries[i]);
     }
     free((void *)entries);
+    return count;
 }
 
 void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
@@ -246,8 +246,8 @@ void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
                           (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
         ruleset_hint_trust(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message), path);
         free(message);
-    } else {
-        ruleset_add_entries(ruleset, path);
+    } else if (ruleset_add_entries(ruleset, path, ruleset_is_rule_file) < 0) {
+        ruleset_fail_directory(ruleset, path, errno);
     }
 }
 
@@ -314,6 +314,10 @@ char *ruleset_disabled(const char *path) {
         return names;
     free(names);
     return NULL;
+}
+
+void ruleset_add_disabled(struct ruleset *ruleset, const char *path) {
+    ruleset_add_entries(ruleset, path, ruleset_is_disabled_file);
 }
 
 void ruleset_put_disabled(struct json_object *array, const char *path) {

@@ -44,6 +44,9 @@ struct source *ruleset_add_text(struct ruleset *ruleset, const char *path, const
  * the caller frees; NULL: there are none. */
 char *ruleset_disabled(const char *path);
 
+/* Adds these files. */
+void ruleset_add_disabled(struct ruleset *ruleset, const char *path);
+
 /* Adds the paths of these files to the JSON array. */
 void ruleset_put_disabled(struct json_object *array, const char *path);
 

@@ -220,6 +220,28 @@ static void every_line_goes_and_comes_back(void **state) {
     assert_true(tried > 100);
 }
 
+static void without_marks_every_line_is_where_it_was(void **state) {
+    static const struct {
+        const char *text, *unmarked;
+    } cases[] = {
+        {"a\n#disabled: b \\\n\t#disabled+ c\nd", "a\n           b \\\n\t           c\nd"},
+        {"on vm a started {\n  #disabled: b }\n} #disabled}\n# e\n",
+         "on vm a started {\n             b }\n  #disabled}\n# e\n"},
+        {"on vm a started {\n  b }\n# disabled: c\n", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source source = source_of(cases[i].text, strlen(cases[i].text));
+        char *text = disable_unmark(&source);
+        if (cases[i].unmarked)
+            assert_string_equal(text, cases[i].unmarked);
+        else
+            assert_null(text);
+        free(text);
+        source_finish(&source);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_statement_becomes_a_comment),
@@ -231,6 +253,7 @@ int main(void) {
         cmocka_unit_test(what_is_disabled_is_found_by_each_line),
         cmocka_unit_test(a_block_without_other_actions_is_no_mistake),
         cmocka_unit_test(every_line_goes_and_comes_back),
+        cmocka_unit_test(without_marks_every_line_is_where_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
