@@ -87,7 +87,7 @@ vms_are_on() { # emhttpd mounts the image, starts libvirt and waits for the even
 emhttp_event() { # EVENT: as sbin/emhttp_event
     local file
     for file in "$root"/usr/local/emhttp/plugins/*/event/"$1"; do
-        [ ! -x "$file" ] || on_host timeout 60 "${file#"$root"}" "$1"
+        [ ! -x "$file" ] || on_host timeout 600 "${file#"$root"}" "$1"
     done
 }
 
