@@ -68,7 +68,7 @@ static const char *source_mount_hint(const char *path) {
 }
 
 char *source_trust_hint(const char *root, const char *path) {
-    char *file = memory_printf("%s%s", root, path), *word = text_shell_word(path);
+    char *file = memory_printf("%s%s", root, path), *word = text_shell_operand(path);
     const char *mount = source_mount_hint(file);
     char *hint = mount ? memory_strdup(mount)
                        : memory_printf("sudo chown root %s; sudo chmod go-w %s", word, word);
@@ -153,7 +153,7 @@ static int source_fail_open(const char *path, struct failure *failure) {
     }
     target[size] = '\0';
     failure_set(failure, "is a link to '%s': %s", target, strerror(error));
-    char *word = text_shell_word(path);
+    char *word = text_shell_operand(path);
     failure_hint(failure, "make that file, or remove the link ('rm %s')", word);
     free(word);
     return -1;

@@ -279,6 +279,15 @@ char *text_shell_word(const char *text) {
     return word;
 }
 
+char *text_shell_operand(const char *text) {
+    char *word = text_shell_word(text), *operand;
+    if (*text != '-')
+        return word;
+    operand = memory_printf("-- %s", word);
+    free(word);
+    return operand;
+}
+
 const char *text_base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;

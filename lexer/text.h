@@ -72,6 +72,10 @@ void text_list(char **list, bool is_last, const char *glue, const char *format, 
  */
 char *text_shell_word(const char *text);
 
+/* The same as the first operand of a command, behind the options: "-- -vm" where it would be one.
+ */
+char *text_shell_operand(const char *text);
+
 /* What follows the last slash: the whole without one. Borrowed from the path. */
 const char *text_base_name(const char *path);
 

@@ -139,12 +139,14 @@ int command_two_vms(const char *title, const struct domain *first, const struct 
 }
 
 static void command_say_incomplete(const struct domain *vm, const char *name, char **note) {
+    char *word = text_shell_operand(name);
     char *hint =
-        memory_printf("see 'virsh domjobinfo %s', and try again when its job has ended", name);
+        memory_printf("see 'virsh domjobinfo %s', and try again when its job has ended", word);
     free(*note);
     *note = memory_printf("VM '%s' cannot be read: %s", name, vm->unreadable);
     command_fail(*note, hint);
     free(hint);
+    free(word);
 }
 
 void command_complete_vms(struct domain_list *vms, const char *root, char **note) {
@@ -345,7 +347,7 @@ char *command_join(char *const *words, int count) {
 }
 
 char *command_quoted_line(const struct command_line *line, int count) {
-    char *name = command_join(line->words, count), *word = text_shell_word(name);
+    char *name = command_join(line->words, count), *word = text_shell_operand(name);
     char *rest = command_join(line->words + count, line->word_count - count);
     char *text =
         memory_printf("virt-rules %s %s%s%s", line->command->name, word, *rest ? " " : "", rest);
@@ -400,9 +402,10 @@ static void command_report_file(struct diagnostic *list, size_t count) {
     size_t first = 0;
     while (first + 1 < count && list[first].severity != SEVERITY_ERROR)
         first++;
-    char *line = diagnostic_line(&list[first]);
-    memory_append(&line, " (and %zu more: 'virt-rules check %s')", count - 1, list->source->path);
+    char *line = diagnostic_line(&list[first]), *path = text_shell_operand(list->source->path);
+    memory_append(&line, " (and %zu more: 'virt-rules check %s')", count - 1, path);
     command_print_error(MESSAGE_INDENT, "", line);
+    free(path);
     free(line);
 }
 

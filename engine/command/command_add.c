@@ -504,7 +504,7 @@ static int command_add_refuse_conflict(struct add *add, const struct add_gift *g
     char *text = program_text(rule->source, rule->span);
     char *place = memory_printf("%s:%zu", rule->source->path,
                                 source_position(rule->source, gift->action->span.start).line);
-    char *word = text_shell_word(place);
+    char *word = text_shell_operand(place);
     char *message = gift->device == add->device
                         ? memory_printf("%s gives this device to another VM: %s", place, text)
                         : memory_printf("%s gives %s of its IOMMU group to another VM: %s", place,
@@ -546,7 +546,7 @@ static int command_add_refuse_disabled(struct add *add) {
         const char *path = gift.rule->source->path;
         char *place = memory_printf(
             "%s:%zu", path, source_position(gift.rule->source, gift.action->span.start).line);
-        char *word = text_shell_word(text_ends_with(path, RULE_FILE_DISABLED) ? path : place);
+        char *word = text_shell_operand(text_ends_with(path, RULE_FILE_DISABLED) ? path : place);
         char *message = memory_printf("%s gives VM '%s' this device, and is disabled", place,
                                       domain_label(&add->context.domain));
         char *hint = memory_printf("turn it on: virt-rules enable %s; or remove it, and add the "
@@ -818,7 +818,7 @@ static void command_add_print_next(const struct add *add, enum add_vm vm, const 
 
 static int command_add_go_on(const struct add *add) {
     enum add_vm vm = command_add_find_vm(add);
-    char *word = text_shell_word(domain_label(&add->context.domain));
+    char *word = text_shell_operand(domain_label(&add->context.domain));
     char *question = command_add_question(add);
     int status = EXIT_FINE;
     if (!add->document) {

@@ -213,11 +213,14 @@ static int plan_context_vms_from_files(struct plan_context *context) {
     if (!context->line->domain_xml)
         return plan_context_vms_from_tree_of(context);
     int status = plan_context_read_domain(context->line, &context->domain, context->vm);
-    if (status == EXIT_FINE && plan_context_wants_definition(context) && context->domain.id >= 0)
+    if (status == EXIT_FINE && plan_context_wants_definition(context) && context->domain.id >= 0) {
+        char *name = text_shell_operand(context->domain.name);
         fprintf(stderr,
                 "virt-rules: %s is of a running VM: 'virsh dumpxml --inactive %s' prints its "
                 "definition\n",
-                context->line->domain_xml, context->domain.name);
+                context->line->domain_xml, name);
+        free(name);
+    }
     if (status == EXIT_FINE && context->line->sysroot)
         domain_list_running_in(&context->others, context->line->sysroot, &context->domain);
     return status;

@@ -54,7 +54,7 @@ bool rule_change_is_allowed(const struct command_line *line, const char *directo
 
 char *rule_change_vm_word(const struct word *vm) {
     bool is_one = vm && !vm->next && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED);
-    return is_one ? text_shell_word(vm->text) : memory_strdup("VM");
+    return is_one ? text_shell_operand(vm->text) : memory_strdup("VM");
 }
 
 /* Of a device with alternatives each may be what the VM has. A further condition than the id tells

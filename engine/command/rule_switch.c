@@ -351,7 +351,7 @@ static void rule_switch_print_back(const struct rule_switch *change, FILE *out) 
     char *place = change->at ? memory_printf("%s:%zu", change->path, change->part.first)
                              : memory_strndup(change->path,
                                               strlen(change->path) - strlen(RULE_FILE_DISABLED));
-    char *word = text_shell_word(place);
+    char *word = text_shell_operand(place);
     rule_switch_say(out, "  to turn it on again: virt-rules enable %s", word);
     free(word);
     free(place);
@@ -473,7 +473,7 @@ static int rule_switch_run_parsed(struct rule_switch *change, int argc, char **a
     if (status != EXIT_FINE)
         return status;
     if (change->at && change->is_disabled && !change->off) {
-        char *file = text_shell_word(change->path);
+        char *file = text_shell_operand(change->path);
         char *hint = memory_printf("first 'virt-rules enable %s'", file);
         command_failf(hint, "%s is disabled as a whole", change->path);
         free(hint);

@@ -3,6 +3,7 @@
 
 #include "engine/backend/backend_window.h"
 #include "engine/plan/check_host.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,14 @@ static const struct diagnostic *doctor_rules_first_of(const struct diagnostics *
     return NULL;
 }
 
+/* Which command shows the rest; `options`: "" or "--host ". */
+static void doctor_rules_hint_check(const struct doctor *doctor, const char *options,
+                                    const char *what, struct doctor_findings *findings) {
+    char *directory = text_shell_operand(doctor->rules);
+    doctor_hint(findings, "'virt-rules check %s%s' shows %s", options, directory, what);
+    free(directory);
+}
+
 /* The first of them, how many there are besides, and where all are. */
 static void doctor_rules_report_rules(const struct doctor *doctor, enum severity severity,
                                       size_t count, struct doctor_findings *findings) {
@@ -40,7 +49,7 @@ static void doctor_rules_report_rules(const struct doctor *doctor, enum severity
     else
         doctor_warning(findings, "%s%s", line, more);
     if (count > 1 || !first->hint)
-        doctor_hint(findings, "'virt-rules check %s' shows all of them", doctor->rules);
+        doctor_rules_hint_check(doctor, "", "all of them", findings);
     else
         doctor_hint(findings, "%s", first->hint);
     free(line);
@@ -56,7 +65,7 @@ static void doctor_rules_report_doubts(const struct doctor *doctor,
             doctor_failed(findings, "%s:%zu: %s", doubt->source->path, doubt->line, doubt->message);
         else
             doctor_failed(findings, "%s: %s", doubt->source->path, doubt->message);
-        doctor_hint(findings, "'virt-rules check %s' shows the error", doctor->rules);
+        doctor_rules_hint_check(doctor, "", "the error", findings);
     }
     ruleset_finish_doubts(&doubts);
 }
@@ -156,7 +165,7 @@ static bool doctor_rules_is_enough(const struct doctor *doctor, struct doctor_fi
     if (findings->count - first < LINES_LIMIT)
         return false;
     doctor_warning(findings, "there are more, which are not shown");
-    doctor_hint(findings, "'virt-rules check --host %s' shows all of them", doctor->rules);
+    doctor_rules_hint_check(doctor, "--host ", "all of them", findings);
     return true;
 }
 

@@ -282,7 +282,9 @@ static void doctor_setup_judge_parked(const struct doctor *doctor, const struct 
         char *time = log_read_time_text(vm_state.parked_since);
         doctor_warning(findings, "VM '%s' is parked since %s: no rule attaches a device to it",
                        label, time);
-        doctor_hint(findings, "'virt-rules unpark %s' ends that, and the rules apply again", label);
+        char *word = text_shell_operand(label);
+        doctor_hint(findings, "'virt-rules unpark %s' ends that, and the rules apply again", word);
+        free(word);
         free(time);
     }
     vm_state_finish(&vm_state);

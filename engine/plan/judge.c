@@ -6,6 +6,7 @@
 #include "engine/plan/plan_power.h"
 #include "engine/rules/match.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,17 @@ static struct verdict judge_refuse_kept(const struct held_device *held,
         memory_strdup(kept->hint));
 }
 
+static struct verdict judge_refuse_unreadable(const struct domain *vm) {
+    char *name = text_shell_operand(vm->name);
+    struct verdict verdict = verdict_refuse(
+        REFUSED_HELD,
+        memory_printf("VM '%s' is running, and its devices cannot be read: %s", domain_label(vm),
+                      vm->unreadable),
+        memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM", name));
+    free(name);
+    return verdict;
+}
+
 static struct verdict judge_holders(struct judge *judge, const struct device *device,
                                     const struct backend_type *backend) {
     const struct held_device *held = judge_held_by_other(judge, device, backend);
@@ -276,12 +288,7 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
                                   memory_strdup(judge->busy[i].hint));
     const struct domain *unreadable = judge_unreadable_vm(judge);
     if (unreadable)
-        return verdict_refuse(
-            REFUSED_HELD,
-            memory_printf("VM '%s' is running, and its devices cannot be read: %s",
-                          domain_label(unreadable), unreadable->unreadable),
-            memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
-                          domain_label(unreadable)));
+        return judge_refuse_unreadable(unreadable);
     const struct judge_question question = {judge->host, judge->domain, device, backend};
     held = judge->is_starting
                ? NULL

@@ -69,7 +69,7 @@ static char *near_miss_typed_hint(const struct word *vm, const struct event *eve
     const char *name = event->domain->name;
     if (vm->kind == WORD_GLOB || (name && !strcmp(vm->text, name)))
         return NULL; /* no name, or a title */
-    char *word = text_shell_word(vm->text);
+    char *word = text_shell_operand(vm->text);
     char *hint = memory_printf("if that VM is meant, use 'virt-rules plan %s %s'", word,
                                scanner_event_text(event->name));
     free(word);
@@ -158,7 +158,7 @@ void near_miss_find(struct near_misses *misses, const struct program *program,
         const char *why = near_miss_why_broken(source);
         if (!why)
             continue;
-        char *word = text_shell_word(source->path);
+        char *word = text_shell_operand(source->path);
         near_miss_add(misses, NEAR_MISS_ERRORS, source->path, 0, "%s", why)->hint =
             memory_printf("'virt-rules check %s' says what to do", word);
         free(word);
@@ -202,7 +202,7 @@ static char *near_miss_right_name(const char *path) {
 static char *near_miss_rename_hint(const char *path) {
     struct stat status;
     char *right = near_miss_right_name(path);
-    char *from = text_shell_word(path), *to = text_shell_word(right);
+    char *from = text_shell_operand(path), *to = text_shell_word(right);
     char *hint = lstat(right, &status) < 0
                      ? memory_printf("rename it with 'mv %s %s'", from, to)
                      : memory_printf("there is another file %s: what of this one is to count "
@@ -215,7 +215,7 @@ static char *near_miss_rename_hint(const char *path) {
 }
 
 static void near_miss_add_unread(struct near_misses *misses, const char *path) {
-    char *word = text_shell_word(path);
+    char *word = text_shell_operand(path);
     if (text_ends_with(path, ".rules.disabled"))
         near_miss_add(misses, NEAR_MISS_UNREAD, path, 0, "is disabled")->hint =
             memory_printf("'virt-rules enable %s' enables it", word);

@@ -2,6 +2,7 @@
 
 #include "engine/backend/backend_place.h"
 #include "engine/plan/choose.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,15 +40,19 @@ static char *plan_defined_boot_holder(const struct planner *planner, unsigned or
  */
 static struct verdict plan_defined_judge_boot(const struct planner *planner, unsigned order) {
     const struct domain *domain = planner->domain;
-    if (domain->has_os_boot)
-        return verdict_refuse(
+    if (domain->has_os_boot) {
+        char *name = text_shell_operand(domain->name);
+        struct verdict verdict = verdict_refuse(
             REFUSED_BOOT_ORDER,
             memory_printf("'boot order %u' needs a VM whose devices have a boot order, and this "
                           "one has <boot dev='...'/> in its <os>",
                           order),
             memory_printf("'virsh edit %s': remove <boot dev='...'/>, and write <boot "
                           "order='%u'/> into the <disk> that it boots from",
-                          domain->name, order == 1 ? 2 : 1));
+                          name, order == 1 ? 2 : 1));
+        free(name);
+        return verdict;
+    }
     char *holder = plan_defined_boot_holder(planner, order);
     if (!holder)
         return (struct verdict){0};

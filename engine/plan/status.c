@@ -202,7 +202,7 @@ static void status_set_detached(const struct maker *maker, struct status_row *ro
     row->error = result->rule ? memory_printf("taken out by a rule, %s", result->rule)
                               : memory_strdup("taken out by hand");
     if (is_possible) {
-        char *vm = text_shell_word(domain_label(maker->vm->domain));
+        char *vm = text_shell_operand(domain_label(maker->vm->domain));
         row->hint = memory_printf("'virt-rules apply %s' gives it back", vm);
         free(vm);
     } else {

@@ -151,7 +151,7 @@ static char *ruleset_near_file(const char *path) {
 
 /* A word that names no file may be a VM. */
 static void ruleset_hint_absent(struct failure *why, const char *path) {
-    char *near = ruleset_near_file(path), *vm = text_shell_word(path);
+    char *near = ruleset_near_file(path), *vm = text_shell_operand(path);
     bool is_word = !strchr(path, '/') && !strcasestr(path, ".rule") && strcmp(path, CONF_NAME) != 0;
     failure_hint(why, "%s%s%s%s%s%s", near ? "did you mean '" : "is the name right?",
                  near ? near : "", near ? "'?" : "",

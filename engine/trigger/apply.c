@@ -43,9 +43,10 @@ static int apply_compare_names(const void *left, const void *right) {
 /* By its UUID alone, no rule may seem to be for it. */
 static void apply_report_unread(struct apply *apply, const struct domain *domain) {
     struct failure failure;
+    char *name = text_shell_operand(domain->name);
     failure_set(&failure, "VM '%s' cannot be read: %s", domain_label(domain), domain->unreadable);
-    failure_hint(&failure, "see 'virsh domjobinfo %s', and run 'virt-rules apply' again",
-                 domain_label(domain));
+    failure_hint(&failure, "see 'virsh domjobinfo %s', and run 'virt-rules apply' again", name);
+    free(name);
     apply->request->report(&failure);
     apply->problem = true;
 }
@@ -99,7 +100,7 @@ static void apply_hint_quotes(const struct apply *apply, size_t word, struct fai
                 domain_pick(apply->vms.list, apply->vms.count, name, &one, &two) ==
                     apply->vms.count)
                 continue;
-            char *quoted = text_shell_word(name);
+            char *quoted = text_shell_operand(name);
             failure_hint(failure, "a name that has a space needs quotes: virt-rules apply %s",
                          quoted);
             free(quoted);

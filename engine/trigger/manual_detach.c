@@ -288,7 +288,7 @@ static bool manual_detach_has_rule(const struct manual_detach *detach) {
 static bool manual_detach_log_released(const struct manual_detach *detach,
                                        const struct failure *answer) {
     const struct host *host = &detach->vm.host;
-    char driver[64] = "", *vm = text_shell_word(domain_label(&detach->vm.domain));
+    char driver[64] = "", *vm = text_shell_operand(domain_label(&detach->vm.domain));
     char *hint = NULL, *message = memory_strdup(answer->message);
     if (detach->device && driver_host_has(host, detach->device) &&
         host->source.driver_of(host, detach->device, driver, sizeof driver))

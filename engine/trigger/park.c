@@ -416,14 +416,6 @@ static void park_restore_drivers(struct park *park, struct run *run) {
     restore_settings_all(run);
 }
 
-/* For a command line: the title, unless a shell would not take it as one word. */
-static const char *park_word(const struct park *park) {
-    const char *label = domain_label(&park->vm.domain);
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+@-";
-    return label[strspn(label, plain)] || *label == '-' ? park_key(park) : label;
-}
-
 /* "0000:01:00.0 10de:2484, ..."; NULL: nothing. The caller frees it. */
 static char *park_list_others(const struct park *park) {
     char *list = NULL;
@@ -441,6 +433,7 @@ static char *park_list_others(const struct park *park) {
 /* The last line, about the VM as a whole. */
 static bool park_log_result(const struct park *park) {
     char *others = park_list_others(park), *message, *hint;
+    char *vm = text_shell_operand(domain_label(&park->vm.domain));
     bool is_good = !park->has_stopped && !park->kept;
     if (park->has_stopped) {
         message = memory_strdup("the VM has stopped, so it is not parked any more");
@@ -449,7 +442,7 @@ static bool park_log_result(const struct park *park) {
         message = memory_printf("it is parked, but still has %s", park->kept);
         hint = memory_printf("'virt-rules park %s' asks its guest again; 'virt-rules unpark %s' "
                              "gives it back what is out",
-                             park_word(park), park_word(park));
+                             vm, vm);
     } else {
         message = memory_printf(
             "%zu device%s out%s%s%s", park->released, park->released == 1 ? " is" : "s are",
@@ -457,13 +450,14 @@ static bool park_log_result(const struct park *park) {
             others ? ", which no rule gave it: libvirt may refuse to save or migrate the VM" : "");
         hint = others ? memory_printf("'virt-rules detach %s DEVICE' takes such a device out; "
                                       "'virt-rules unpark %s' ends it",
-                                      park_word(park), park_word(park))
-                      : memory_printf("'virt-rules unpark %s' ends it", park_word(park));
+                                      vm, vm)
+                      : memory_printf("'virt-rules unpark %s' ends it", vm);
     }
     park_log(park, "park", NULL, is_good ? RESULT_PARKED : RESULT_FAILED, message, hint);
     free(others);
     free(message);
     free(hint);
+    free(vm);
     return is_good;
 }
 

@@ -930,7 +930,7 @@ static void parked(void **state) {
     park_vm(bed, VM_UUID "2", 4);
     park_vm(bed, VM_UUID "3", 5);
     WARNS(doctor_setup_parked, "VM 'My NVR' is parked since 2026-11-22 11:00:00: no rule attaches",
-          "'virt-rules unpark My NVR' ends that");
+          "'virt-rules unpark \"My NVR\"' ends that");
     park_vm(bed, VM_UUID "1", 3);
     look(bed, doctor_setup_parked);
     assert_int_equal(bed->findings.count, 2);

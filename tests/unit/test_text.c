@@ -204,12 +204,31 @@ static void shell_words(void **state) {
     remove(path);
 }
 
+static void a_shell_operand_is_no_option(void **state) {
+    static const char *const rows[][2] = {{"-vm", "-- -vm"},
+                                          {"--a b", "-- \"--a b\""},
+                                          {"a-b", "a-b"},
+                                          {"a b", "\"a b\""},
+                                          {"", "\"\""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *operand = text_shell_operand(rows[i][0]);
+        assert_string_equal(operand, rows[i][1]);
+        free(operand);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_characters), cmocka_unit_test(test_print),
-        cmocka_unit_test(test_escape),     cmocka_unit_test(test_json),
-        cmocka_unit_test(test_print_json), cmocka_unit_test(starts_and_ends),
-        cmocka_unit_test(base_names),      cmocka_unit_test(shell_words),
+        cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_print_json),
+        cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(base_names),
+        cmocka_unit_test(shell_words),
+        cmocka_unit_test(a_shell_operand_is_no_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
