@@ -127,23 +127,29 @@ static FILE *names_open_list(const struct tree *tree, enum bus bus) {
 /* In large pieces, since most of its 40,000 lines are of devices that the host does not have. */
 static void names_read_list(const struct names_list *names, FILE *list) {
     char piece[65536];
-    size_t kept = 0, got; /* kept: the start of a line that goes on in the next piece */
+    size_t kept = 0, got;     /* kept: the start of a line that goes on in the next piece */
+    bool is_too_long = false; /* the line: it is left out up to its end */
     long vendor = -1;
 
     while ((got = fread(piece + kept, 1, sizeof piece - 1 - kept, list)) > 0) {
         char *line = piece, *end = piece + kept + got, *newline;
         while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
             *newline = '\0';
-            names_read_line(names, line, &vendor);
+            if (!is_too_long)
+                names_read_line(names, line, &vendor);
+            is_too_long = false;
             line = newline + 1;
         }
         kept = (size_t)(end - line);
-        if (kept == sizeof piece - 1) /* no line of the list is as long */
+        if (kept == sizeof piece - 1) {
+            is_too_long = true;
             kept = 0;
+        }
         memmove(piece, line, kept);
     }
     piece[kept] = '\0';
-    names_read_line(names, piece, &vendor);
+    if (!is_too_long)
+        names_read_line(names, piece, &vendor);
 }
 
 struct names_list *names_create(const struct tree *tree, struct host *host, enum bus bus) {

@@ -598,16 +598,27 @@ static void test_list_of_names_in_pieces(void **state) {
     load(tree);
 }
 
+/* What is in a line behind a piece is no line. */
 static void test_list_of_names_with_a_long_line(void **state) {
-    enum { LONG = 200000 };
+    enum { PIECE = 65535, LONG = 200000 };
+    static const char wrong[] = "\t089a  Wrong";
     struct tree_of_test *tree = *state;
     char *line = memory_zalloc(LONG + 1), *list;
     memset(line, '#', LONG);
+    for (size_t i = PIECE; i < LONG; i += PIECE)
+        memcpy(line + i, wrong, strlen(wrong));
     put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
     list = memory_printf("%s\n1ac1  Maker\n%s\n\t089a  Thing\n", line, line);
     put(tree, "usr/share/misc/pci.ids", list);
     load(tree);
     assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+    host_finish(&tree->host);
+    free(list);
+    list = memory_printf("1ac1  Maker\n%s", line);
+    remove_file(tree, "usr/share/misc/pci.ids");
+    put(tree, "usr/share/misc/pci.ids", list);
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker System peripheral 089a");
     free(list);
     free(line);
 }
