@@ -82,7 +82,61 @@ static void action_bind_refuse_number(struct planner *planner, const struct acti
     free(rule);
 }
 
-/* Virtual functions that an earlier rule creates: of them nothing is known before. */
+/* The 'never' that forbids the virtual function of that number, once it is there; NULL: none does,
+ * or may. Sets `sure` if it forbids the function whatever address, id, class and driver that gets.
+ */
+static const struct guard *action_bind_guard(const struct planner *planner,
+                                             const struct device *physical, unsigned number,
+                                             bool *sure) {
+    const struct program *program = planner->request->program;
+    const struct device function = {.bus = BUS_PCI,
+                                    .address = (char[]){""},
+                                    .physical = physical->address,
+                                    .physical_function = (struct device *)physical,
+                                    .vf_number = (int)number,
+                                    .unknown = DEVICE_UNKNOWN_ID | DEVICE_UNKNOWN_CLASS |
+                                               DEVICE_UNKNOWN_DRIVER};
+    const struct guard *found = NULL;
+    *sure = false;
+    for (size_t i = 0; i < program->guard_count && !*sure; i++) {
+        const struct guard *guard = program->guards[i];
+        if (!match_guard_vms(guard, planner->domain) || !match_guard_device(guard, &function))
+            continue;
+        *sure = !guard->doubtful && match_device(guard->device, &function);
+        found = *sure || !found ? guard : found;
+    }
+    return found;
+}
+
+/* A step for those that no 'never' forbids. */
+static void action_bind_add_functions(struct planner *planner, const struct action_ref *ref,
+                                      const struct plan_entry *creation,
+                                      const struct criterion *functions) {
+    unsigned first = functions->number < 0 ? 0 : (unsigned)functions->number, forbidden = 0;
+    unsigned end = functions->number < 0 ? creation->action->count : first + 1;
+    const struct guard *guard = NULL;
+    for (unsigned i = first; i < end; i++) {
+        bool sure;
+        const struct guard *one = action_bind_guard(planner, creation->device, i, &sure);
+        guard = one && (sure || !guard) ? one : guard;
+        forbidden += sure;
+    }
+    if (forbidden == end - first) {
+        planner_refuse(planner, ref, NULL, judge_refuse_guard(guard));
+        return;
+    }
+    char *rule = plan_rule_text(creation);
+    char *note = memory_printf("the virtual functions that %s creates on %s", rule,
+                               creation->device->address);
+    if (guard)
+        memory_append(&note, "; 'never' at %s:%zu %s them", guard->source->path,
+                      source_position(guard->source, guard->span.start).line,
+                      forbidden ? "forbids some of" : "may forbid");
+    planner_add(planner, ref, PLAN_STEP, NULL)->note = note;
+    free(rule);
+}
+
+/* Virtual functions that an earlier rule creates: of them little is known before. */
 static bool action_bind_plan_functions(struct planner *planner, const struct action_ref *ref) {
     bool is_meant = false;
     for (size_t i = 0; i < planner->plan->count; i++) {
@@ -93,15 +147,10 @@ static bool action_bind_plan_functions(struct planner *planner, const struct act
         if (!functions)
             continue;
         is_meant = true;
-        if (functions->number >= (int64_t)creation->action->count) {
+        if (functions->number >= (int64_t)creation->action->count)
             action_bind_refuse_number(planner, ref, creation);
-            continue;
-        }
-        char *rule = plan_rule_text(creation);
-        char *note = memory_printf("the virtual functions that %s creates on %s", rule,
-                                   creation->device->address);
-        planner_add(planner, ref, PLAN_STEP, NULL)->note = note;
-        free(rule);
+        else
+            action_bind_add_functions(planner, ref, creation, functions);
     }
     return is_meant;
 }

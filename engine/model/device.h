@@ -117,6 +117,7 @@ enum device_unknown {
     DEVICE_UNKNOWN_ALL = 31,
     DEVICE_UNKNOWN_PHYSICAL = 32, /* PCI: whether it is a virtual function, and of which */
     DEVICE_UNKNOWN_CLASS = 64,    /* PCI: with its subsystem */
+    DEVICE_UNKNOWN_ID = 128,      /* PCI: with its address */
 };
 
 struct device {

@@ -22,11 +22,7 @@ void judge_finish(struct judge *judge) {
 
 /* --- 'never' */
 
-static struct verdict judge_guard(const struct judge *judge, const struct device *device) {
-    const struct guard *guard =
-        judge->program ? match_guard(judge->program, judge->domain, device) : NULL;
-    if (!guard)
-        return (struct verdict){0};
+struct verdict judge_refuse_guard(const struct guard *guard) {
     size_t line = source_position(guard->source, guard->span.start).line;
     if (guard->doubtful)
         return verdict_refuse(
@@ -38,6 +34,12 @@ static struct verdict judge_guard(const struct judge *judge, const struct device
         REFUSED_NEVER, memory_printf("'never' at %s:%zu forbids it", guard->source->path, line),
         memory_strdup("'never' wins over every rule: change that line if the VM may have the "
                       "device"));
+}
+
+static struct verdict judge_guard(const struct judge *judge, const struct device *device) {
+    const struct guard *guard =
+        judge->program ? match_guard(judge->program, judge->domain, device) : NULL;
+    return guard ? judge_refuse_guard(guard) : (struct verdict){0};
 }
 
 /* Whether the device may leave the host with `above`: the PCI domain of a VMD controller, the

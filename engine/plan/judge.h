@@ -80,6 +80,9 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
  * any device may be bound alone. `others` are all VMs that run. */
 struct verdict judge_bind(struct judge *judge, const struct device *device, const char *driver);
 
+/* Of a device that this `never` forbids. */
+struct verdict judge_refuse_guard(const struct guard *guard);
+
 /* The VM that the device is taken from; NULL: it is free, or must not be taken (see `may_take`):
  * the VM has something on it and not the device itself, or cannot be read, or it is kept. */
 const struct domain *judge_holder(struct judge *judge, const struct device *device);

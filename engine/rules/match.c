@@ -363,9 +363,11 @@ static enum match_value match_condition(const struct criterion *criterion,
                    ? match_alternatives(criterion->definition->device, device, match_condition)
                    : MATCH_UNKNOWN;
     case CRITERION_ID:
-        return match_whether((pci || usb) && match_id(criterion, device->id), false);
+        return match_whether((pci || usb) && match_id(criterion, device->id),
+                             device->unknown & DEVICE_UNKNOWN_ID);
     case CRITERION_ADDRESS:
-        return match_whether(pci && match_address(criterion->text, device->address), false);
+        return match_whether(pci && match_address(criterion->text, device->address),
+                             device->unknown & DEVICE_UNKNOWN_ID);
     case CRITERION_CLASS:
         return match_known_class(
             device, (pci || usb) && match_class(criterion->class_prefix, device->class_code));

@@ -49,3 +49,13 @@ for driver in pci-stub vfio-pci; do
     echo "on host boot bind class 0c03 to driver $driver" >boot/50-host.rules
     virt-rules boot --dry-run --rules boot --sysroot two
 done
+# A 'never' and functions that are yet to be created: what it forbids whatever they become, one of them, and what it may
+# forbid, by an id that they have only then.
+for guard in 'vf of 8086:1572' 'vf 1 of class 02' 8086:154c 'vf 7 of class 02' 'pci to vm x'; do
+    printf '%s\n' 'on host boot create 4 vf of at 0000:41:00.1' 'on host boot bind vf of at 0000:41:00.1 to vfio' \
+        'on host boot bind vf 1 of at 0000:41:00.1 to driver pci-stub' "never attach $guard" >boot/50-host.rules
+    echo "== never attach $guard"
+    virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+done
+echo 'never attach vf of 8086:1572 clas' >boot/60-doubt.rules
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
