@@ -747,9 +747,9 @@ static int command_add_apply(const struct add *add) {
 /* A graphics card without its sound is what a new rule often forgets: both have IOMMU groups of
  * their own then. */
 static void command_add_print_sound(const struct add *add, const char *vm) {
-    enum { CLASS_DISPLAY = 0x03, CLASS_MULTIMEDIA = 0x04 };
+    enum { CLASS_MULTIMEDIA = 0x04 };
     const struct device *card = add->device;
-    for (size_t i = 0; i < add->inventory.count && card->class_code >> 16 == CLASS_DISPLAY; i++) {
+    for (size_t i = 0; i < add->inventory.count && device_is_graphics_card(card); i++) {
         const struct inventory_row *row = &add->inventory.rows[i];
         if (row->device->class_code >> 16 == CLASS_MULTIMEDIA && row->suggested.text &&
             !row->rule_count && !judge_is_group_member(card, row->device) &&

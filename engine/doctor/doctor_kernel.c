@@ -481,9 +481,8 @@ static bool doctor_kernel_is_coral(const struct device *device) {
 }
 
 static bool doctor_kernel_may_oversleep(const struct device *device) {
-    enum { CLASS_DISPLAY = 0x03 };
     return device->bus == BUS_PCI && !device->is_bridge &&
-           (doctor_kernel_is_coral(device) || device->class_code >> 16 == CLASS_DISPLAY);
+           (doctor_kernel_is_coral(device) || device_is_graphics_card(device));
 }
 
 static bool doctor_kernel_is_target(const struct action *action, const struct device *device) {

@@ -10,10 +10,8 @@
 
 enum {
     CLASS_NETWORK = 0x02,
-    CLASS_DISPLAY = 0x03,
     CLASS_WIRELESS = 0x0D,
     CLASS_INFINIBAND = 0x0C06,
-    CLASS_USB_CONTROLLER = 0x0C03,
     USB_CLASS_COMMUNICATION = 0x02,
     USB_CLASS_WIRELESS = 0xE0,
     USB_CLASS_KEYBOARD = 0x030101
@@ -46,14 +44,12 @@ static bool guards_may_have_interfaces(const struct device *device) {
 }
 
 static bool guards_may_be_display(const struct device *device) {
-    return device->boot_vga ||
-           (device->bus == BUS_PCI && device->class_code >> 16 == CLASS_DISPLAY &&
-            guards_is_on_host(device));
+    return device->boot_vga || (device_is_graphics_card(device) && guards_is_on_host(device));
 }
 
 /* A controller, or a keyboard of the boot protocol. */
 static bool guards_may_have_keyboards(const struct device *device) {
-    bool may = device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
+    bool may = device_is_usb_controller(device);
 
     for (size_t i = 0; i < device->interface_count; i++)
         may |= device->interfaces[i].class_code == USB_CLASS_KEYBOARD;

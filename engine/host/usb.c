@@ -19,7 +19,6 @@
 
 enum {
     CLASS_USB_HUB = 0x09,
-    CLASS_USB_CONTROLLER = 0x0C03,
     /* The device descriptor, which the attribute `descriptors` begins with (USB 2.0, table 9-8). */
     DESCRIPTOR_SIZE = 18,
     MANUFACTURER_INDEX = 14,
@@ -224,8 +223,7 @@ static void usb_doubt_controller(struct device *controller, const char *what, ch
 
 static void usb_doubt_all_controllers(struct host *host, const char *what, const char *hint) {
     for (size_t i = 0; i < host->count; i++)
-        if (host->devices[i].bus == BUS_PCI &&
-            host->devices[i].class_code >> 8 == CLASS_USB_CONTROLLER)
+        if (device_is_usb_controller(&host->devices[i]))
             usb_doubt_controller(&host->devices[i], what, memory_strdup(hint));
 }
 

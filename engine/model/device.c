@@ -351,6 +351,11 @@ bool device_is_usb_controller(const struct device *device) {
     return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
 }
 
+bool device_is_graphics_card(const struct device *device) {
+    enum { CLASS_DISPLAY = 0x03 };
+    return device->bus == BUS_PCI && device->class_code >> 16 == CLASS_DISPLAY;
+}
+
 bool device_may_have_disks(const struct device *device) {
     enum {
         CLASS_STORAGE = 0x01,

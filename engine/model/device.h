@@ -261,8 +261,9 @@ const char *device_scsi_type_text(int scsi_type);
  * serial number as far as that is known. */
 bool device_is_same(const struct device *one, const struct device *other);
 
-/* Class 0c03 of PCI. */
+/* Class 0c03 of PCI, and class 03. */
 bool device_is_usb_controller(const struct device *device);
+bool device_is_graphics_card(const struct device *device);
 
 /* Whether disks can be on it, by its class: on a PCI storage, SD or Fibre Channel controller, on a
  * USB storage device. A SCSI device may be one. */

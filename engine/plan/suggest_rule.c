@@ -124,8 +124,8 @@ static void suggest_rule_explain_group(struct suggested_rule *suggested,
 
 /* A card that only computes needs no firmware, but may need more addresses than a port has. */
 static bool suggest_rule_is_graphics(const struct device *device) {
-    enum { CLASS_DISPLAY = 0x03, CLASS_3D = 0x0302 };
-    return device->bus == BUS_PCI && device->class_code >> 16 == CLASS_DISPLAY &&
+    enum { CLASS_3D = 0x0302 };
+    return device_is_graphics_card(device) &&
            (device->class_code >> 8 != CLASS_3D || !backend_window_is_enough(device));
 }
 
