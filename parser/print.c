@@ -132,17 +132,6 @@ void print_target(FILE *out, const struct target *target, bool expand) {
     print_device(out, target->device, expand);
 }
 
-static void print_duration(FILE *out, uint32_t milliseconds) {
-    if (milliseconds && milliseconds % 3600000 == 0)
-        fprintf(out, "%uh", milliseconds / 3600000);
-    else if (milliseconds && milliseconds % 60000 == 0)
-        fprintf(out, "%um", milliseconds / 60000);
-    else if (milliseconds % 1000 == 0)
-        fprintf(out, "%us", milliseconds / 1000);
-    else
-        fprintf(out, "%ums", milliseconds);
-}
-
 void print_options(FILE *out, const struct action *action) {
     for (const struct action_option *one = action->options; one; one = one->next) {
         const struct option_row *row = syntax_option(one->kind);
@@ -150,7 +139,7 @@ void print_options(FILE *out, const struct action *action) {
             fprintf(out, " %s", row->text);
         fputs(row->value == VALUE_FLAG ? "" : " ", out);
         if (row->value == VALUE_DURATION)
-            print_duration(out, one->milliseconds);
+            value_print_duration(out, one->milliseconds);
         else if (row->value == VALUE_STRING)
             print_string(out, one->text);
         else if (row->value == VALUE_NUMBER)

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* How a VM is named, and texts in general. */
@@ -320,6 +321,8 @@ enum token value_token_of(const char *text);
 const char *value_lower_case(const char *text);
 /* "500ms", "5s", "2m" or "1h", at most DURATION_LIMIT_MS. False: it is not one. */
 bool value_read_duration(uint32_t *milliseconds, const char *text);
+/* The same from milliseconds, in the largest unit that divides them. */
+void value_print_duration(FILE *out, uint32_t milliseconds);
 /* A number and a unit, even if it is longer than the limit. */
 bool value_has_unit(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,

@@ -687,21 +687,32 @@ static const char *value_known_unit(const char *unit) {
     return NULL;
 }
 
+enum { SECOND = 1000 };
+static const struct {
+    const char *name;
+    uint32_t scale; /* milliseconds */
+} value_units[] = {{"h", 3600 * SECOND}, {"m", 60 * SECOND}, {"s", SECOND}, {"ms", 1}};
+
 /* Milliseconds of a unit; 0: it is not one. */
-static unsigned long long value_unit_scale(const char *unit) {
-    static const struct {
-        const char *name;
-        unsigned long long scale;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (!strcmp(unit, units[i].name))
-            return units[i].scale;
+static uint32_t value_unit_scale(const char *unit) {
+    for (size_t i = 0; i < sizeof value_units / sizeof *value_units; i++)
+        if (!strcmp(unit, value_units[i].name))
+            return value_units[i].scale;
     return 0;
+}
+
+void value_print_duration(FILE *out, uint32_t milliseconds) {
+    size_t i = 0;
+    while (milliseconds % value_units[i].scale ||
+           (!milliseconds && value_units[i].scale > SECOND)) /* "0s" */
+        i++;
+    fprintf(out, "%u%s", milliseconds / value_units[i].scale, value_units[i].name);
 }
 
 bool value_read_duration(uint32_t *milliseconds, const char *text) {
     char *unit = NULL;
-    unsigned long long number = strtoull(text, &unit, 10), scale = value_unit_scale(unit);
+    unsigned long long number = strtoull(text, &unit, 10);
+    uint32_t scale = value_unit_scale(unit);
     if (!isdigit((unsigned char)*text) || !scale || number > DURATION_LIMIT_MS / scale)
         return false;
     *milliseconds = (uint32_t)(number * scale);
