@@ -598,7 +598,7 @@ static void test_list_of_names_in_pieces(void **state) {
     load(tree);
 }
 
-/* What is in a line behind a piece is no line. */
+/* What is in a line behind a piece is not a line. */
 static void test_list_of_names_with_a_long_line(void **state) {
     enum { PIECE = 65535, LONG = 200000 };
     static const char wrong[] = "\t089a  Wrong";
