@@ -102,7 +102,8 @@ static void block_stack_read_edges(struct usage *usage, const struct node *node,
 
 static void block_stack_read_directory(struct usage *usage, struct node *node, int directory,
                                        const char *path) {
-    node->path = tree_resolve_at(usage->tree, directory, path);
+    if (!node->path)
+        node->path = tree_resolve(usage->tree, path);
     if (!node->path)
         return;
     node->number = tree_attribute_at(usage->tree, directory, path, "dev");
@@ -124,13 +125,21 @@ static void block_stack_read_directory(struct usage *usage, struct node *node, i
     block_stack_place_on_subsystem(usage, node);
     block_stack_link_to_multipath(usage, node);
     block_stack_read_edges(usage, node, directory, path);
+    node->lacks_bcache = tree_directory_lacks(directory, "bcache");
 }
 
-static void block_stack_read_node(struct usage *usage, struct node *node, const char *path) {
+/* Returns the directory, open; -1: it cannot be opened, which who reads it by its path notes. */
+static int block_stack_read_node(struct usage *usage, struct node *node, const char *path,
+                                 const struct tree_directory *parent) {
     struct tree quiet = *usage->tree;
-    quiet.faults = NULL; /* who reads the directory notes what cannot be read */
-    int directory = tree_directory(&quiet, path);
-    block_stack_read_directory(usage, node, directory, path);
+    quiet.faults = NULL;
+    struct tree_directory directory = tree_enter_entry(&quiet, parent, node->name, path);
+    node->path = directory.place;
+    block_stack_read_directory(usage, node, directory.fd, path);
+    return directory.fd;
+}
+
+static void block_stack_close(int directory) {
     if (directory >= 0)
         close(directory);
 }
@@ -143,35 +152,41 @@ static void block_stack_add_partition(struct node *disk, struct node *partition)
 }
 
 /* The directory of a partition is in that of its disk. */
-static void block_stack_read_partitions(struct usage *usage, struct node *disk,
-                                        const char *directory) {
-    struct names files = tree_list(usage->tree, directory);
+static void block_stack_read_partitions(struct usage *usage, struct node *disk, int directory,
+                                        const char *path) {
+    struct names files =
+        directory < 0 ? tree_list(usage->tree, path) : tree_list_at(usage->tree, directory, path);
+    const struct tree_directory parent = {directory, disk->path};
 
     for (size_t i = 0; i < files.count; i++) {
         if (!text_starts_with(files.items[i], disk->name))
             continue;
-        char *path = memory_printf("%s/%s", directory, files.items[i]);
+        char *below = memory_printf("%s/%s", path, files.items[i]);
         struct node *partition = graph_get(&usage->host->block, files.items[i]);
         if (!partition->path)
-            block_stack_read_node(usage, partition, path);
+            block_stack_close(block_stack_read_node(usage, partition, below, &parent));
         block_stack_add_partition(disk, partition);
-        free(path);
+        free(below);
     }
     tree_finish_names(&files);
 }
 
 static void block_stack_read_class(struct usage *usage, const char *class) {
-    struct names names = tree_list(usage->tree, class);
+    struct tree_directory parent = tree_enter(usage->tree, class);
+    struct names names = tree_list_at(usage->tree, parent.fd, class);
 
     for (size_t i = 0; i < names.count; i++) {
         struct node *node = graph_get(&usage->host->block, names.items[i]);
         if (node->path)
             continue;
-        char *directory = memory_printf("%s/%s", class, names.items[i]);
-        block_stack_read_node(usage, node, directory);
-        block_stack_read_partitions(usage, node, directory);
-        free(directory);
+        char *path = memory_printf("%s/%s", class, names.items[i]);
+        int directory = block_stack_read_node(usage, node, path, &parent);
+        block_stack_read_partitions(usage, node, directory, path);
+        block_stack_close(directory);
+        free(path);
     }
+    free(parent.place);
+    block_stack_close(parent.fd);
     tree_finish_names(&names);
 }
 
@@ -264,7 +279,7 @@ static char *block_stack_bcache_disk(const struct tree *tree, const char *link) 
 
 /* bcache0 has a link to the directory of its backing disk, and each disk of a set its own. */
 static void block_stack_read_bcache_node(struct usage *usage, const struct node *node) {
-    char *link = node->path ? memory_printf("%s/bcache", node->path) : NULL;
+    char *link = node->path && !node->lacks_bcache ? memory_printf("%s/bcache", node->path) : NULL;
     char *disk = link ? block_stack_bcache_disk(usage->tree, link) : NULL;
 
     if (disk && strcmp(disk, node->name) != 0)

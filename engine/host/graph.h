@@ -39,6 +39,7 @@ struct node {
     bool has_file_system; /* mounted somewhere */
     bool is_swap;
     bool is_pool; /* a ZFS pool */
+    bool lacks_bcache;
 
     /* Network interfaces. */
     bool has_default_route, has_address, is_switch, is_up, is_promiscuous;

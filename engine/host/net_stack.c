@@ -157,40 +157,46 @@ static void net_stack_read_edges(struct usage *usage, const char *name, const ch
     }
 }
 
-static void net_stack_place(struct usage *usage, struct node *node, int directory,
-                            const char *path) {
+static void net_stack_place(struct usage *usage, struct node *node, char *place) {
     free(node->path);
-    node->path = tree_resolve_at(usage->tree, directory, path);
+    node->path = place;
     if (node->path)
         place_add_path(&node->devices, usage->host, node->path);
 }
 
 /* Looks only at files that the directory lists, as few interfaces have all of them. */
-static void net_stack_read_interface(struct usage *usage, struct node *node) {
+static void net_stack_read_interface(struct usage *usage, struct node *node,
+                                     const struct tree_directory *class) {
     char *path = memory_printf(NET "/%s", node->name);
-    char *device = memory_printf("%s/device", path);
-    int directory = tree_directory(usage->tree, path);
-    struct names files = tree_list_at(usage->tree, directory, path);
+    struct tree_directory directory = tree_enter_entry(usage->tree, class, node->name, path);
+    struct names files = tree_list_at(usage->tree, directory.fd, path);
 
-    net_stack_read_flags(usage, node, directory, path);
-    net_stack_place(usage, node, directory, path);
-    if (!node->devices.count && net_stack_lists(&files, "device")) /* an old kernel */
-        net_stack_place(usage, node, -1, device);
+    net_stack_read_flags(usage, node, directory.fd, path);
+    net_stack_place(usage, node,
+                    directory.place ? directory.place : tree_resolve(usage->tree, path));
+    if (!node->devices.count && net_stack_lists(&files, "device")) { /* an old kernel */
+        char *device = memory_printf("%s/device", path);
+        net_stack_place(usage, node, tree_resolve(usage->tree, device));
+        free(device);
+    }
     net_stack_read_edges(usage, node->name, path, &files);
     tree_finish_names(&files);
-    if (directory >= 0)
-        close(directory);
-    free(device);
+    if (directory.fd >= 0)
+        close(directory.fd);
     free(path);
 }
 
 static void net_stack_read_interfaces(struct usage *usage) {
-    struct names names = tree_list(usage->tree, NET);
+    struct tree_directory class = tree_enter(usage->tree, NET);
+    struct names names = tree_list_at(usage->tree, class.fd, NET);
 
     if (!tree_has(usage->tree, NET))
         usage_note_missing(usage, NET);
     for (size_t i = 0; i < names.count; i++)
-        net_stack_read_interface(usage, graph_get(&usage->host->net, names.items[i]));
+        net_stack_read_interface(usage, graph_get(&usage->host->net, names.items[i]), &class);
+    if (class.fd >= 0)
+        close(class.fd);
+    free(class.place);
     tree_finish_names(&names);
 }
 

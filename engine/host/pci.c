@@ -20,6 +20,7 @@
 
 enum {
     CLASS_MAX = 0xFFFFFF,
+    CLASS_UNKNOWN = 0x00, /* or from before there was a class for it */
     CLASS_DISPLAY = 0x03,
     CLASS_BRIDGE = 0x06,
     CLASS_HOST_BRIDGE = 0x0600,
@@ -55,29 +56,13 @@ static struct device_id pci_read_subsystem(const struct reading *reading) {
     return id.vendor ? id : (struct device_id){0, 0};
 }
 
-/* The start of the configuration space, as far as it can be read; returns its length. `file_size`
- * is that of all of it, if not all is read. */
-static size_t pci_read_config(const struct reading *reading, unsigned char *bytes,
-                              off_t *file_size) {
-    struct stat status;
-    size_t size = reading->source->is_brief ? HEADER_SIZE : CONFIG_SIZE;
-    int fd = openat(reading->directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    ssize_t got = fd < 0 ? -1 : read(fd, bytes, size);
-
-    if (got < 0)
-        bus_reader_miss_by_errno(reading, "config");
-    *file_size = got >= 0 && got < CONFIG_SIZE && fstat(fd, &status) == 0 ? status.st_size : 0;
-    if (fd >= 0)
-        close(fd);
-    return got < 0 ? 0 : (size_t)got;
-}
-
 /*
  * Whether the list of capabilities has that of PCI Express. Root alone may read beyond the header;
  * the size of the file then says what libvirt would take it for.
  */
-static enum pci_kind pci_kind_of(const unsigned char *bytes, size_t size, off_t file_size) {
+static enum pci_kind pci_kind_of(const unsigned char *bytes, size_t size, int config) {
     bool seen[CONFIG_SIZE] = {false};
+    struct stat status;
 
     if (size <= CAPABILITIES || (bytes[0] == 0xff && bytes[1] == 0xff))
         return PCI_UNKNOWN;
@@ -93,9 +78,11 @@ static enum pci_kind pci_kind_of(const unsigned char *bytes, size_t size, off_t 
         return PCI_EXPRESS;
     if (at < CAPABILITIES_START)
         return PCI_CONVENTIONAL;
-    return file_size > CONFIG_SIZE    ? PCI_EXPRESS
-           : file_size == CONFIG_SIZE ? PCI_CONVENTIONAL
-                                      : PCI_UNKNOWN;
+    if (size == CONFIG_SIZE || fstat(config, &status) < 0)
+        return PCI_UNKNOWN;
+    return status.st_size > CONFIG_SIZE    ? PCI_EXPRESS
+           : status.st_size == CONFIG_SIZE ? PCI_CONVENTIONAL
+                                           : PCI_UNKNOWN;
 }
 
 /* A read that no device answers has all bits set. */
@@ -124,10 +111,18 @@ static void pci_obstruct_silent(const struct reading *reading) {
 static void pci_read_header(const struct reading *reading) {
     struct device *device = reading->device;
     unsigned char bytes[CONFIG_SIZE];
-    off_t file_size = 0;
-    size_t size = pci_read_config(reading, bytes, &file_size);
+    int config =
+        openat(reading->directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = config < 0
+                      ? -1
+                      : read(config, bytes, reading->source->is_brief ? HEADER_SIZE : CONFIG_SIZE);
+    size_t size = got < 0 ? 0 : (size_t)got;
 
-    device->kind = pci_kind_of(bytes, size, file_size);
+    if (got < 0)
+        bus_reader_miss_by_errno(reading, "config");
+    device->kind = pci_kind_of(bytes, size, config);
+    if (config >= 0)
+        close(config);
     if (pci_is_silent(bytes, size)) {
         pci_obstruct_silent(reading);
         return;
@@ -241,10 +236,18 @@ static void pci_read_description(const struct reading *reading) {
     device->power_state = tree_directory_attribute(reading->directory, "power_state");
 }
 
+/* The kernel has `boot_vga` for no other class (pci_dev_attrs_are_visible()). */
+static bool pci_may_be_vga(const struct device *device) {
+    uint32_t base = device->class_code >> 16;
+    return base == CLASS_DISPLAY || base == CLASS_UNKNOWN;
+}
+
 /* What no bridge is or has. */
 static void pci_read_endpoint(const struct reading *reading) {
     struct device *device = reading->device;
-    char *boot_vga = bus_reader_fact(reading, "boot_vga");
+    char *boot_vga = reading->source->is_brief && !pci_may_be_vga(device)
+                         ? NULL
+                         : bus_reader_fact(reading, "boot_vga");
 
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->physical = bus_reader_link(reading, "physfn");

@@ -90,14 +90,18 @@ void tree_close(struct tree *tree) {
     tree->place = NULL;
 }
 
+enum tree_links { LINKS_FOLLOWED, LINKS_REFUSED };
+
 /* Linux from 5.6 walks below a root by itself. -1: it cannot, or there is no such file. */
-static int tree_open_in_root(const struct tree *tree, const char *path, int flags) {
+static int tree_open_in_root(const struct tree *tree, const char *path, int flags,
+                             enum tree_links links) {
 #if defined __NR_openat2 && defined RESOLVE_IN_ROOT
     struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
-                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
+                                      (links == LINKS_REFUSED ? (unsigned)RESOLVE_NO_SYMLINKS : 0)};
     return (int)syscall(__NR_openat2, tree->fd, *path ? path : ".", &how, sizeof how);
 #else
-    (void)tree, (void)path, (void)flags;
+    (void)tree, (void)path, (void)flags, (void)links;
     errno = ENOSYS;
     return -1;
 #endif
@@ -170,7 +174,7 @@ static char *tree_below_root(const struct tree *tree, int fd) {
 
 /* Asks the kernel, in three calls. NULL: it cannot tell, or some part of the path is not there. */
 static char *tree_resolve_at_once(const struct tree *tree, const char *path) {
-    int fd = tree->place ? tree_open_in_root(tree, path, O_PATH) : -1;
+    int fd = tree->place ? tree_open_in_root(tree, path, O_PATH, LINKS_FOLLOWED) : -1;
     char *below = tree_below_root(tree, fd);
     if (fd >= 0)
         close(fd);
@@ -201,14 +205,9 @@ char *tree_resolve(const struct tree *tree, const char *path) {
     return resolved;
 }
 
-char *tree_resolve_at(const struct tree *tree, int directory, const char *path) {
-    char *resolved = tree_below_root(tree, directory);
-    return resolved ? resolved : tree_resolve(tree, path);
-}
-
 static int tree_open_below(const struct tree *tree, const char *path, int flags) {
     flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
-    int fd = *tree->root ? tree_open_in_root(tree, path, flags)
+    int fd = *tree->root ? tree_open_in_root(tree, path, flags, LINKS_FOLLOWED)
                          : openat(tree->fd, path, flags); /* no link leads out of "/" */
     int error = errno;
     /* No such call, or a filter forbids it, or the tree was changed on the way. */
@@ -226,6 +225,45 @@ static int tree_open_below(const struct tree *tree, const char *path, int flags)
 
 int tree_directory(const struct tree *tree, const char *path) {
     return tree_open_below(tree, path, O_RDONLY | O_DIRECTORY);
+}
+
+struct tree_directory tree_enter(const struct tree *tree, const char *path) {
+    int fd = tree_directory(tree, path), error = errno;
+    struct tree_directory directory = {fd, tree_below_root(tree, fd)};
+    errno = error;
+    return directory;
+}
+
+/* Where the text of a link in the directory `place` leads if no part of it is a link; the caller
+ * frees it. NULL: ".." is not at its beginning alone. */
+static char *tree_follow(const char *place, const char *target) {
+    char *path = memory_strdup(place);
+
+    for (; text_starts_with(target, "../"); target += strlen("../"))
+        tree_go_up(path);
+    bool is_plain = *target && !strchr("./", *target) && !strstr(target, "/.") &&
+                    !strstr(target, "//") && target[strlen(target) - 1] != '/';
+    char *leads_to = is_plain ? memory_printf("%s%s%s", path, *path ? "/" : "", target) : NULL;
+    free(path);
+    return leads_to;
+}
+
+struct tree_directory tree_enter_entry(const struct tree *tree, const struct tree_directory *parent,
+                                       const char *name, const char *path) {
+    char target[PATH_MAX];
+    ssize_t size = parent->place ? readlinkat(parent->fd, name, target, sizeof target - 1) : -1;
+    bool is_link = size >= 0;
+
+    target[is_link ? size : 0] = '\0';
+    char *place = is_link || (parent->place && errno == EINVAL)
+                      ? tree_follow(parent->place, is_link ? target : name)
+                      : NULL;
+    /* That no part of it is a link shows that it is the place. */
+    int fd = place ? tree_open_in_root(tree, place, O_RDONLY | O_DIRECTORY, LINKS_REFUSED) : -1;
+    if (fd >= 0)
+        return (struct tree_directory){fd, place};
+    free(place);
+    return tree_enter(tree, path);
 }
 
 static void tree_close_keeping_errno(int fd) {

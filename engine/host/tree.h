@@ -52,6 +52,19 @@ char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor 
 
 /* A directory to hand to the functions with `directory` and to close(2), or -1. */
 int tree_directory(const struct tree *tree, const char *path);
+
+/* Such a directory, and where it is as tree_resolve() tells it; NULL: ask that. The caller closes
+ * the one and frees the other. */
+struct tree_directory {
+    int fd;
+    char *place;
+};
+struct tree_directory tree_enter(const struct tree *tree, const char *path);
+/* The same of PATH, which is the entry NAME of `parent`. It takes fewer calls where that is a link
+ * straight to its place, as in the classes of sysfs. */
+struct tree_directory tree_enter_entry(const struct tree *tree, const struct tree_directory *parent,
+                                       const char *name, const char *path);
+
 char *tree_read(const struct tree *tree, const char *path);
 struct names tree_list(const struct tree *tree, const char *path);
 /* As tree_read(), of PATH/NAME, without the blanks at its end. */
@@ -77,7 +90,6 @@ bool tree_directory_lacks(int directory, const char *name);
 /* As the functions without `directory`, of a path that is open as `directory`, or is not (-1). */
 struct names tree_list_at(const struct tree *tree, int directory, const char *path);
 char *tree_attribute_at(const struct tree *tree, int directory, const char *path, const char *name);
-char *tree_resolve_at(const struct tree *tree, int directory, const char *path);
 
 /* `type`: DT_DIR, DT_LNK, ... of dirent.h. */
 typedef void tree_entry_visitor(void *context, const char *name, unsigned char type);

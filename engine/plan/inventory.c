@@ -397,6 +397,8 @@ static bool inventory_is_word_of(const char *text, const char *word) {
 
 bool inventory_has_words(const struct inventory_row *row, char *const *words, int count) {
     const struct device *device = row->device;
+    if (!count)
+        return true;
     char *all = memory_printf(
         "%s\n%s\n%04x:%04x\n%s\n%s\n%s\n%s\n%s\n%s", device->name, device->address,
         device->id.vendor, device->id.device, device_bus(device->bus)->label, device_class(device),

@@ -499,7 +499,7 @@ static void load_brief(struct tree_of_test *tree, bool leaves_out_resets) {
 
 /* A PCI bridge is never assigned: what else it has, or cannot be read of it, does not matter.
  * Another device is looked at, also one that the kernel calls a bridge. */
-static void test_brief_reading_of_bridges(void **state) {
+static void test_brief_reading(void **state) {
     struct tree_of_test *tree = *state;
     unsigned char silent[256];
     memset(silent, 0xff, sizeof silent);
@@ -511,6 +511,10 @@ static void test_brief_reading_of_bridges(void **state) {
     put(tree, "sys/kernel/iommu_groups/3/devices/x", "");
     put_bytes(tree, PCI "0000:02:00.0/config", silent, sizeof silent);
     put(tree, PCI "0000:03:00.0/reset_method", "flr bus\n");
+    put_pci(tree, "0000:04:00.0", "10de:2484", "030000");
+    put_pci(tree, "0000:05:00.0", "10de:0001", "000100");
+    put(tree, PCI "0000:04:00.0/boot_vga", "1\n");
+    put(tree, PCI "0000:05:00.0/boot_vga", "1\n");
     load(tree);
     assert_obstacle(tree, "0000:00:01.0", OBSTACLE_UNKNOWN_USE, "config");
     load_brief(tree, false);
@@ -521,6 +525,8 @@ static void test_brief_reading_of_bridges(void **state) {
     assert_int_equal(pci(tree, "0000:03:00.0")->iommu_group, 3);
     assert_true(tree->host.has_iommu);
     assert_string_equal(pci(tree, "0000:03:00.0")->reset_methods, "flr bus");
+    assert_true(pci(tree, "0000:04:00.0")->boot_vga);
+    assert_true(pci(tree, "0000:05:00.0")->boot_vga);
     load_brief(tree, true);
     assert_null(pci(tree, "0000:03:00.0")->reset_methods);
 }
@@ -606,7 +612,7 @@ static void test_list_of_names_with_a_long_line(void **state) {
     char *line = memory_zalloc(LONG + 1), *list;
     memset(line, '#', LONG);
     for (size_t i = PIECE; i < LONG; i += PIECE)
-        memcpy(line + i, wrong, strlen(wrong));
+        memcpy(line + i, wrong, sizeof wrong - 1);
     put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
     list = memory_printf("%s\n1ac1  Maker\n%s\n\t089a  Thing\n", line, line);
     put(tree, "usr/share/misc/pci.ids", list);
@@ -1228,7 +1234,7 @@ int main(void) {
         OWN(test_usb_speeds),
         OWN(test_usb_texts_that_the_kernel_could_not_read),
         OWN(test_usb_device_that_is_not_configured),
-        OWN(test_brief_reading_of_bridges),
+        OWN(test_brief_reading),
         OWN(test_usb_driver_of_an_interface_beside_the_device),
         OWN(test_usb_texts_are_made_safe),
         OWN(test_broken_list_of_names),

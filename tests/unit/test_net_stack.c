@@ -283,6 +283,46 @@ static void test_an_interface_in_another_namespace(void **state) {
     assert_use(tree, "0000:00:02.0", NULL);
 }
 
+/* ---- Where an interface is ---- */
+
+static void assert_place(struct tree_of_test *tree, const char *target) {
+    remove_file(tree, "sys/class/net/eth0");
+    put_link(tree, "sys/class/net/eth0", target);
+    load(tree);
+    assert_string_equal(graph_find(&tree->host.net, "eth0")->path, NIC "/net/eth0");
+    assert_non_null(strstr(pci(tree, "0000:00:02.0")->use, "eth0"));
+    assert_null(pci(tree, "0000:00:01.0")->use);
+}
+
+static void test_links_on_the_way_to_an_interface(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_routes(tree, "eth0 00000000 010200C0 0003 0 0 0 00000000\n");
+    put_link(tree, "sys/alias", "devices/pci0000:00/0000:00:02.0");
+    put_link(tree, "sys/other", "devices/pci0000:00/0000:00:01.0");
+    assert_place(tree, "../../devices/pci0000:00/0000:00:02.0/net/eth0");
+    assert_place(tree, "../../../../../" NIC "/net/eth0");
+    assert_place(tree, "/" NIC "/net/eth0");
+    assert_place(tree, "../../alias/net/eth0");
+    assert_place(tree, "../../other/../0000:00:02.0/net/eth0");
+    assert_place(tree, ".././../devices/pci0000:00/0000:00:02.0/net/eth0");
+    assert_place(tree, "../../devices//pci0000:00/0000:00:02.0/net/eth0");
+    assert_place(tree, "../../devices/pci0000:00/./0000:00:02.0/net/eth0");
+    assert_place(tree, "../../devices/pci0000:00/0000:00:01.0/../0000:00:02.0/net/eth0");
+    assert_place(tree, "../../devices/pci0000:00/0000:00:02.0/net/eth0/");
+    put_link(tree, NIC "/net/again", "eth0");
+    assert_place(tree, "../../devices/pci0000:00/0000:00:02.0/net/again");
+}
+
+static void test_a_class_that_is_elsewhere(void **state) {
+    struct tree_of_test *tree = *state;
+    put(tree, "sys/more/deep/classes/net/lo/x", "");
+    put_link(tree, "sys/class", "more/deep/classes");
+    put_card(tree);
+    put_routes(tree, "eth0 00000000 010200C0 0003 0 0 0 00000000\n");
+    assert_place(tree, "../../../../devices/pci0000:00/0000:00:02.0/net/eth0");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         OWN(test_an_interface_without_address_is_free),
@@ -310,6 +350,8 @@ int main(void) {
         OWN(test_a_neighbour_tells_an_address),
         OWN(test_a_card_that_captures),
         OWN(test_an_interface_in_another_namespace),
+        OWN(test_links_on_the_way_to_an_interface),
+        OWN(test_a_class_that_is_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
