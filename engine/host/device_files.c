@@ -10,9 +10,12 @@
 #include "lexer/text.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define UDEV_RECORDS "run/udev/data"
 
 enum { SECTOR = 512, CLASS_NVME = 0x0108 };
 
@@ -207,7 +210,7 @@ static void device_files_read_record(const struct tree *tree, struct links *link
     char *entry = memory_printf("%s/%s", class, name);
     char *number = tree_attribute(tree, entry, "dev");
     char *path =
-        number ? memory_printf("run/udev/data/%c%s", file->kind == FILE_BLOCK ? 'b' : 'c', number)
+        number ? memory_printf(UDEV_RECORDS "/%c%s", file->kind == FILE_BLOCK ? 'b' : 'c', number)
                : NULL;
     char *text = path ? tree_read(tree, path) : NULL, *rest = text;
 
@@ -276,7 +279,7 @@ static void device_files_read_links(struct host *host, const struct tree *tree) 
     struct links links = {0};
 
     device_files_list_links(tree, &links);
-    if (*tree->root)
+    if (*tree->root && (tree_has(tree, UDEV_RECORDS) || !tree_is_absence(errno)))
         device_files_read_records(host, tree, &links);
     if (links.count)
         qsort(links.list, links.count, sizeof *links.list, device_files_by_target);
