@@ -479,6 +479,17 @@ static const struct device *command_add_given(const struct add *add, const struc
     return NULL;
 }
 
+/* Whether the action, of all rules as command_add_load_disabled() has them, is turned off. */
+static bool command_add_is_off(const struct add *add, const struct rule *rule,
+                               const struct action *action) {
+    const struct ruleset *read = &add->context.rules.ruleset;
+    size_t line = source_position(rule->source, action->span.start).line;
+    for (size_t i = 0; i < read->count; i++)
+        if (!strcmp(read->sources[i]->path, rule->source->path))
+            return disable_find(read->sources[i], line).state == DISABLE_DISABLED;
+    return true; /* the file is */
+}
+
 /* The first rule that gives it to this VM, or to another one. */
 static struct add_gift command_add_find_gift(const struct add *add, const struct program *program,
                                              bool for_this_vm) {
@@ -489,8 +500,11 @@ static struct add_gift command_add_find_gift(const struct add *add, const struct
             match_vms(rule->vms, &add->context.event) != for_this_vm)
             continue;
         for (const struct action *action = rule->actions; action; action = action->next) {
-            const struct device *device =
-                action->verb == VERB_ATTACH ? command_add_given(add, action, for_this_vm) : NULL;
+            bool counts =
+                program == &add->context.rules.program || command_add_is_off(add, rule, action);
+            const struct device *device = counts && action->verb == VERB_ATTACH
+                                              ? command_add_given(add, action, for_this_vm)
+                                              : NULL;
             if (device)
                 return (struct add_gift){rule, action, device};
         }
@@ -521,15 +535,18 @@ static int command_add_refuse_conflict(struct add *add, const struct add_gift *g
     return EXIT_PROBLEM;
 }
 
-/* What is turned off: files, and rules of the files that are read. */
+/* All rules as if nothing were turned off, neither files nor rules, without the new one: what is
+ * turned off may need a definition that is not. */
 static void command_add_load_disabled(const struct add *add, struct ruleset *disabled) {
     const struct ruleset *read = &add->context.rules.ruleset;
     ruleset_init(disabled);
     ruleset_add_disabled(disabled, add->directory);
     for (size_t i = 0; i < read->count; i++) {
-        char *text = read->sources[i]->refused ? NULL : disable_unmark(read->sources[i]);
-        if (text)
-            ruleset_add_text(disabled, read->sources[i]->path, text);
+        struct source *source = read->sources[i];
+        if (source == add->source || source->refused)
+            continue;
+        char *text = disable_unmark(source);
+        ruleset_add_text(disabled, source->path, text ? text : source->text);
         free(text);
     }
     ruleset_load(disabled, NULL);
