@@ -55,17 +55,17 @@ static void action_bind_plan_device(struct planner *planner, const struct action
     free(rule);
 }
 
-/* What of the target means virtual functions of that physical one; a name stands for the criteria
- * of its definition. NULL: nothing. */
-static const struct criterion *action_bind_functions(const struct criterion *criteria,
-                                                     const struct device *physical) {
-    const struct criterion *found = NULL;
-    for (const struct criterion *one = criteria; one && !found; one = one->next)
-        if (one->kind == CRITERION_NAME && one->resolved)
-            found = action_bind_functions(one->definition->device, physical);
-        else if (one->kind == CRITERION_VF && !one->negated && match_device(one->parent, physical))
-            found = one;
-    return found;
+/* Whether the target names virtual functions of that physical one; a name stands for the criteria
+ * of its definition. */
+static bool action_bind_names_functions(const struct criterion *criteria,
+                                        const struct device *physical) {
+    bool names = false;
+    for (const struct criterion *one = criteria; one && !names; one = one->next)
+        names =
+            one->kind == CRITERION_NAME
+                ? one->resolved && action_bind_names_functions(one->definition->device, physical)
+                : one->kind == CRITERION_VF && !one->negated && match_device(one->parent, physical);
+    return names;
 }
 
 static void action_bind_refuse_number(struct planner *planner, const struct action_ref *ref,
@@ -82,58 +82,70 @@ static void action_bind_refuse_number(struct planner *planner, const struct acti
     free(rule);
 }
 
-/* The 'never' that forbids the virtual function of that number, once it is there; NULL: none does,
- * or may. Sets `sure` if it forbids the function whatever address, id, class and driver that gets.
- */
+/* A virtual function that is yet to be created. */
+static struct device action_bind_function(const struct device *physical, unsigned number) {
+    static char address[] = "";
+    return (struct device){.bus = BUS_PCI,
+                           .address = address,
+                           .physical = physical->address,
+                           .physical_function = (struct device *)physical,
+                           .vf_number = (int)number,
+                           .unknown =
+                               DEVICE_UNKNOWN_ID | DEVICE_UNKNOWN_CLASS | DEVICE_UNKNOWN_DRIVER};
+}
+
+/* The 'never' that forbids the virtual function once it is there; NULL: none does, or may. Sets
+ * `sure` if it forbids the function whatever address, id, class and driver that gets. */
 static const struct guard *action_bind_guard(const struct planner *planner,
-                                             const struct device *physical, unsigned number,
-                                             bool *sure) {
+                                             const struct device *function, bool *sure) {
     const struct program *program = planner->request->program;
-    const struct device function = {.bus = BUS_PCI,
-                                    .address = (char[]){""},
-                                    .physical = physical->address,
-                                    .physical_function = (struct device *)physical,
-                                    .vf_number = (int)number,
-                                    .unknown = DEVICE_UNKNOWN_ID | DEVICE_UNKNOWN_CLASS |
-                                               DEVICE_UNKNOWN_DRIVER};
     const struct guard *found = NULL;
     *sure = false;
     for (size_t i = 0; i < program->guard_count && !*sure; i++) {
         const struct guard *guard = program->guards[i];
-        if (!match_guard_vms(guard, planner->domain) || !match_guard_device(guard, &function))
+        if (!match_guard_vms(guard, planner->domain) || !match_guard_device(guard, function))
             continue;
-        *sure = !guard->doubtful && match_device(guard->device, &function);
+        *sure = !guard->doubtful && match_device(guard->device, function);
         found = *sure || !found ? guard : found;
     }
     return found;
 }
 
-/* A step for those that no 'never' forbids. */
-static void action_bind_add_functions(struct planner *planner, const struct action_ref *ref,
-                                      const struct plan_entry *creation,
-                                      const struct criterion *functions) {
-    unsigned first = functions->number < 0 ? 0 : (unsigned)functions->number, forbidden = 0;
-    unsigned end = functions->number < 0 ? creation->action->count : first + 1;
-    const struct guard *guard = NULL;
-    for (unsigned i = first; i < end; i++) {
-        bool sure;
-        const struct guard *one = action_bind_guard(planner, creation->device, i, &sure);
-        guard = one && (sure || !guard) ? one : guard;
-        forbidden += sure;
-    }
-    if (forbidden == end - first) {
-        planner_refuse(planner, ref, NULL, judge_refuse_guard(guard));
-        return;
-    }
+static void action_bind_add_step(struct planner *planner, const struct action_ref *ref,
+                                 const struct plan_entry *creation, const struct guard *guard,
+                                 const char *forbids) {
     char *rule = plan_rule_text(creation);
     char *note = memory_printf("the virtual functions that %s creates on %s", rule,
                                creation->device->address);
     if (guard)
         memory_append(&note, "; 'never' at %s:%zu %s them", guard->source->path,
-                      source_position(guard->source, guard->span.start).line,
-                      forbidden ? "forbids some of" : "may forbid");
+                      source_position(guard->source, guard->span.start).line, forbids);
     planner_add(planner, ref, PLAN_STEP, NULL)->note = note;
     free(rule);
+}
+
+/* A step for those that the target may mean and no 'never' forbids. */
+static void action_bind_add_functions(struct planner *planner, const struct action_ref *ref,
+                                      const struct plan_entry *creation) {
+    unsigned meant = 0, forbidden = 0;
+    const struct guard *guard = NULL;
+    for (unsigned i = 0; i < creation->action->count; i++) {
+        struct device function = action_bind_function(creation->device, i);
+        bool sure;
+        if (!match_may_select(ref->target->device, &function))
+            continue;
+        const struct guard *one = action_bind_guard(planner, &function, &sure);
+        guard = one && (sure || !guard) ? one : guard;
+        forbidden += sure;
+        meant++;
+    }
+    if (!meant)
+        action_bind_refuse_number(planner, ref, creation);
+    else if (forbidden == meant)
+        planner_refuse(planner, ref, NULL, judge_refuse_guard(guard));
+    else
+        action_bind_add_step(planner, ref, creation, guard,
+                             forbidden ? "forbids some of" : "may forbid");
 }
 
 /* Virtual functions that an earlier rule creates: of them little is known before. */
@@ -141,16 +153,11 @@ static bool action_bind_plan_functions(struct planner *planner, const struct act
     bool is_meant = false;
     for (size_t i = 0; i < planner->plan->count; i++) {
         const struct plan_entry *creation = &planner->plan->entries[i];
-        bool creates = creation->action->verb == VERB_CREATE && creation->kind == PLAN_STEP;
-        const struct criterion *functions =
-            creates ? action_bind_functions(ref->target->device, creation->device) : NULL;
-        if (!functions)
+        if (creation->action->verb != VERB_CREATE || creation->kind != PLAN_STEP ||
+            !action_bind_names_functions(ref->target->device, creation->device))
             continue;
         is_meant = true;
-        if (functions->number >= (int64_t)creation->action->count)
-            action_bind_refuse_number(planner, ref, creation);
-        else
-            action_bind_add_functions(planner, ref, creation, functions);
+        action_bind_add_functions(planner, ref, creation);
     }
     return is_meant;
 }

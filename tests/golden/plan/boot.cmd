@@ -59,3 +59,17 @@ for guard in 'vf of 8086:1572' 'vf 1 of class 02' 8086:154c 'vf 7 of class 02' '
 done
 echo 'never attach vf of 8086:1572 clas' >boot/60-doubt.rules
 virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+# A 'never' counts for those functions alone that the rule means, and a number that there will not be for none else.
+rm boot/60-doubt.rules
+both='vf 1 of at 0000:41:00.1 or vf'
+while IFS='|' read -r device guard; do
+    printf '%s\n' 'on host boot create 4 vf of at 0000:41:00.1' "device some is $device of at 0000:41:00.1" \
+        'on host boot bind some to vfio' "never attach $guard" >boot/50-host.rules
+    echo "== $device of ..., never attach $guard"
+    virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
+done <<END
+$both 2|vf 1 of class 02
+$both 7|vf 3 of class 02
+vf of at 0000:41:00.1 not vf 2|vf 2 of class 02
+vf of at 0000:41:00.1 not vf 2|pci not vf 2 of class 02
+END
