@@ -184,9 +184,15 @@ static bool judge_may_have_devices(const struct device *controller) {
 
 /* Whether rules may attach the device, and it would leave the host with that controller. */
 static bool judge_may_lose(const struct device *device, const struct device *controller) {
-    if (device->bus == BUS_USB)
+    switch (device->bus) {
+    case BUS_USB:
         return device_is_usb_controller(controller) && !device->is_bridge;
-    return device->bus == BUS_SCSI && judge_may_have_devices(controller);
+    case BUS_PCI: /* of a VMD controller */
+        return device->controller && !strcmp(device->controller, controller->address);
+    case BUS_SCSI:
+        return judge_may_have_devices(controller);
+    }
+    return false;
 }
 
 /* Another rule attaches a device behind the controller, which would leave the host with it. */

@@ -42,3 +42,14 @@ END
 adapter fibre-channel $vmd/0000:02:00.0 0x0c0400 02:00.0
 adapter network $vmd/0000:02:00.0 0x020000 02:00.0
 adapter vmd $vmd 0x010400 00:02.0
+nvme=$vmd/pci10000:e0/10000:e1:00.0
+mkdir -p $nvme/nvme/nvme0/nvme0n1
+for file in class:0x010802 vendor:0x144d device:0xa808 nvme/nvme0/nvme0n1/dev:259:0 nvme/nvme0/nvme0n1/size:1000; do
+    echo "${file#*:}" >"$nvme/${file%%:*}"
+done
+ln -s "../../../${nvme#*/sys/}" parts-host/sys/bus/pci/devices/10000:e1:00.0
+ln -s "../../${nvme#*/sys/}/nvme/nvme0/nvme0n1" parts-host/sys/class/block/nvme0n1
+HOST=parts-host plan parts-vmd-nvme <<'END'
+on vm desk started attach at 00:02.0 as vfio
+on vm nas started attach class 0108 as disk
+END
