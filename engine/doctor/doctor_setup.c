@@ -74,8 +74,9 @@ void doctor_setup_state(struct doctor *doctor, struct doctor_findings *findings)
         doctor_hint(findings, "move it away; the next event creates a new log");
     } else if (facts->is_shared) {
         doctor_warning(findings, "users other than root can change %s", doctor->state);
-        doctor_hint(findings, "sudo chown root %s; sudo chmod 700 %s", doctor->state,
-                    doctor->state);
+        char *word = text_shell_operand(doctor->state);
+        doctor_hint(findings, "sudo chown root %s; sudo chmod 700 %s", word, word);
+        free(word);
     } else {
         doctor_setup_judge_space(doctor, findings);
     }

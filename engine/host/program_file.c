@@ -2,6 +2,7 @@
 
 #include "lexer/memory.h"
 #include "lexer/source.h"
+#include "lexer/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 struct file_judge {
     struct tree_visitor visitor;
     const struct tree *tree;
-    const char *path; /* as the rule has it */
+    const char *path, *word; /* as the rule has it, and as a shell takes it */
     char **message, **hint;
 };
 
@@ -102,11 +103,11 @@ static enum program_file program_file_judge_absence(const struct file_judge *jud
             judge, memory_printf("'%s' does not exist", judge->path),
             memory_printf("'ls -l %s' shows what there is: correct the path, or install "
                           "the program",
-                          judge->path));
+                          judge->word));
     program_file_refuse(judge,
                         memory_printf("'%s' cannot be examined: %s", judge->path,
                                       tree_fault_text(judge->tree, error)),
-                        memory_printf("'namei -l %s' shows every part of its path", judge->path));
+                        memory_printf("'namei -l %s' shows every part of its path", judge->word));
     return tree_is_absence(error) || error == EACCES || error == EMFILE || error == ENFILE ||
                    error == ENOMEM || (*judge->tree->root && error == ELOOP)
                ? PROGRAM_FILE_UNKNOWN
@@ -121,7 +122,7 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
                                    memory_printf("name a program, not %s", path));
     if (!(status->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
         return program_file_refuse(judge, memory_printf("'%s' is not executable", path),
-                                   memory_printf("chmod +x %s", path));
+                                   memory_printf("chmod +x %s", judge->word));
     if (!program_file_is_trusted(judge, status))
         return program_file_refuse(
             judge,
@@ -131,24 +132,32 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
     return program_file_judge_holder(judge, below) ? PROGRAM_FILE_USABLE : PROGRAM_FILE_REFUSED;
 }
 
+static enum program_file program_file_judge(struct file_judge *judge) {
+    struct stat status;
+    if (!program_file_judge_root(judge))
+        return PROGRAM_FILE_REFUSED;
+    char *below = tree_visit(judge->tree, judge->path, &judge->visitor);
+    if (!below)
+        return *judge->message ? PROGRAM_FILE_REFUSED : program_file_judge_absence(judge, errno);
+    enum program_file result =
+        fstatat(judge->tree->fd, *below ? below : ".", &status, AT_SYMLINK_NOFOLLOW) < 0
+            ? program_file_judge_absence(judge, errno)
+            : program_file_judge_file(judge, below, &status);
+    free(below);
+    return result;
+}
+
 enum program_file program_file_check(const struct tree *tree, const char *path, char **message,
                                      char **hint) {
-    struct file_judge judge = {{program_file_judge_part}, tree, path, message, hint};
-    struct stat status;
+    char *word = text_shell_word(path);
+    struct file_judge judge = {{program_file_judge_part}, tree, path, word, message, hint};
     *message = *hint = NULL;
-    if (*path != '/')
-        return program_file_refuse(
-            &judge, memory_printf("'%s' is not an absolute path", path),
-            memory_printf("begin it with '/': no shell and no PATH looks for %s", path));
-    if (!program_file_judge_root(&judge))
-        return PROGRAM_FILE_REFUSED;
-    char *below = tree_visit(tree, path, &judge.visitor);
-    if (!below)
-        return *message ? PROGRAM_FILE_REFUSED : program_file_judge_absence(&judge, errno);
     enum program_file result =
-        fstatat(tree->fd, *below ? below : ".", &status, AT_SYMLINK_NOFOLLOW) < 0
-            ? program_file_judge_absence(&judge, errno)
-            : program_file_judge_file(&judge, below, &status);
-    free(below);
+        *path == '/'
+            ? program_file_judge(&judge)
+            : program_file_refuse(
+                  &judge, memory_printf("'%s' is not an absolute path", path),
+                  memory_printf("begin it with '/': no shell and no PATH looks for %s", path));
+    free(word);
     return result;
 }

@@ -2,6 +2,7 @@
 
 #include "engine/host/program_file.h"
 #include "engine/model/vm_names.h"
+#include "lexer/text.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -270,9 +271,11 @@ struct file_check {
 
 static void check_host_report_file(const struct file_check *check, struct span span,
                                    const char *path, const char *what, const char *hint) {
+    char *word = text_shell_word(path);
     diagnostic_hint(diagnostic_add(&check->ruleset->diagnostics, check->source, span,
                                    CHECK_FILE_UNUSABLE, "'%s' %s", path, what),
-                    hint, path);
+                    hint, word);
+    free(word);
 }
 
 /* "/bin/sh" of "#!/bin/sh -e"; the caller frees it. NULL: no script. */
