@@ -61,10 +61,11 @@ static bool action_bind_names_functions(const struct criterion *criteria,
                                         const struct device *physical) {
     bool names = false;
     for (const struct criterion *one = criteria; one && !names; one = one->next)
-        names =
-            one->kind == CRITERION_NAME
-                ? one->resolved && action_bind_names_functions(one->definition->device, physical)
-                : one->kind == CRITERION_VF && !one->negated && match_device(one->parent, physical);
+        if (!one->negated && one->kind == CRITERION_NAME)
+            names = one->resolved && action_bind_names_functions(one->definition->device, physical);
+        else
+            names =
+                !one->negated && one->kind == CRITERION_VF && match_device(one->parent, physical);
     return names;
 }
 

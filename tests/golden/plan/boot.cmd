@@ -73,3 +73,7 @@ $both 7|vf 3 of class 02
 vf of at 0000:41:00.1 not vf 2|vf 2 of class 02
 vf of at 0000:41:00.1 not vf 2|pci not vf 2 of class 02
 END
+# What is not such a function is not one that is created.
+printf '%s\n' 'on host boot create 4 vf of at 0000:41:00.1' 'device functions is vf of at 0000:41:00.1' \
+    'on host boot bind 8086:37c9 not functions to vfio' >boot/50-host.rules
+virt-rules boot --dry-run --rules boot --sysroot "$HOSTS/sriov"
