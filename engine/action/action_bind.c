@@ -59,14 +59,16 @@ static void action_bind_plan_device(struct planner *planner, const struct action
  * of its definition. */
 static bool action_bind_names_functions(const struct criterion *criteria,
                                         const struct device *physical) {
-    bool names = false;
-    for (const struct criterion *one = criteria; one && !names; one = one->next)
-        if (!one->negated && one->kind == CRITERION_NAME)
-            names = one->resolved && action_bind_names_functions(one->definition->device, physical);
-        else
-            names =
-                !one->negated && one->kind == CRITERION_VF && match_device(one->parent, physical);
-    return names;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->negated)
+            continue;
+        if (one->kind == CRITERION_NAME && one->resolved &&
+            action_bind_names_functions(one->definition->device, physical))
+            return true;
+        if (one->kind == CRITERION_VF && match_device(one->parent, physical))
+            return true;
+    }
+    return false;
 }
 
 static void action_bind_refuse_number(struct planner *planner, const struct action_ref *ref,

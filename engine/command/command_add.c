@@ -483,10 +483,10 @@ static const struct device *command_add_given(const struct add *add, const struc
 static bool command_add_is_off(const struct add *add, const struct rule *rule,
                                const struct action *action) {
     const struct ruleset *read = &add->context.rules.ruleset;
-    size_t line = source_position(rule->source, action->span.start).line;
     for (size_t i = 0; i < read->count; i++)
         if (!strcmp(read->sources[i]->path, rule->source->path))
-            return disable_find(read->sources[i], line).state == DISABLE_DISABLED;
+            return disable_find(read->sources[i], program_line(rule, action)).state ==
+                   DISABLE_DISABLED;
     return true; /* the file is */
 }
 
@@ -512,12 +512,17 @@ static struct add_gift command_add_find_gift(const struct add *add, const struct
     return (struct add_gift){0};
 }
 
-/* Of a block only the action need be turned off. */
+/* "PATH:LINE" of the action, as of a block that alone need be turned off or on; the caller frees
+ * it. */
+static char *command_add_gift_place(const struct add_gift *gift) {
+    return memory_printf("%s:%zu", gift->rule->source->path,
+                         program_line(gift->rule, gift->action));
+}
+
 static int command_add_refuse_conflict(struct add *add, const struct add_gift *gift) {
     const struct rule *rule = gift->rule;
     char *text = program_text(rule->source, rule->span);
-    char *place = memory_printf("%s:%zu", rule->source->path,
-                                source_position(rule->source, gift->action->span.start).line);
+    char *place = command_add_gift_place(gift);
     char *word = text_shell_operand(place);
     char *message = gift->device == add->device
                         ? memory_printf("%s gives this device to another VM: %s", place, text)
@@ -561,8 +566,7 @@ static int command_add_refuse_disabled(struct add *add) {
     const struct add_gift gift = command_add_find_gift(add, &program, true);
     if (gift.rule) {
         const char *path = gift.rule->source->path;
-        char *place = memory_printf(
-            "%s:%zu", path, source_position(gift.rule->source, gift.action->span.start).line);
+        char *place = command_add_gift_place(&gift);
         char *word = text_shell_operand(text_ends_with(path, RULE_FILE_DISABLED) ? path : place);
         char *message = memory_printf("%s gives VM '%s' this device, and is disabled", place,
                                       domain_label(&add->context.domain));

@@ -185,8 +185,7 @@ static void block_stack_read_class(struct usage *usage, const char *class) {
         block_stack_close(directory);
         free(path);
     }
-    free(parent.place);
-    block_stack_close(parent.fd);
+    tree_leave(&parent);
     tree_finish_names(&names);
 }
 

@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UDEV_RECORDS "run/udev/data"
-
 enum { SECTOR = 512, CLASS_NVME = 0x0108 };
 
 /* ---- The files ---- */

@@ -70,9 +70,9 @@ struct host_source {
      * the ordinary, or cannot be read, it reads everything all the same. Borrowed
      */
     const struct host_scope *scope;
-    /* NUMA nodes and power states of PCI devices are left out, BARs and whether it is the boot VGA
-     * device of all but displays, and of PCI bridges everything but that they are there: only plans
-     * and full descriptions need them. */
+    /* NUMA nodes and power states of PCI devices are left out, BARs of all but displays and whether
+     * they are the boot VGA device, and of PCI bridges everything but that they are there: only
+     * plans and full descriptions need them. */
     bool is_brief;
     /* All reset methods: only a rule with 'reset method' needs them, and full descriptions. */
     bool leaves_out_resets;

@@ -194,9 +194,7 @@ static void net_stack_read_interfaces(struct usage *usage) {
         usage_note_missing(usage, NET);
     for (size_t i = 0; i < names.count; i++)
         net_stack_read_interface(usage, graph_get(&usage->host->net, names.items[i]), &class);
-    if (class.fd >= 0)
-        close(class.fd);
-    free(class.place);
+    tree_leave(&class);
     tree_finish_names(&names);
 }
 

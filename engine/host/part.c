@@ -19,7 +19,6 @@
 static const char FIRST_DOMAIN[] = "0000:";
 
 enum {
-    CLASS_DISPLAY = 0x03,
     CLASS_OLD_DISPLAY = 0x0001, /* from before there was a class for it */
     QEMU_DOMAIN_LENGTH = 4,
     PLACES = 65536 /* of functions in a domain: bus, slot and function have 16 bits */
@@ -99,8 +98,8 @@ static bool part_has_path(const struct host *host, const struct device_set *set,
 
 static bool part_is_of_console(const struct device *device) {
     return device->bus == BUS_PCI &&
-           (device->class_code >> 16 == CLASS_DISPLAY ||
-            device->class_code >> 8 == CLASS_OLD_DISPLAY || device_is_usb_controller(device));
+           (device_is_graphics_card(device) || device->class_code >> 8 == CLASS_OLD_DISPLAY ||
+            device_is_usb_controller(device));
 }
 
 /* Displays share files of their drivers, as /dev/nvidiactl, and one shows the host's console, which

@@ -21,7 +21,6 @@
 enum {
     CLASS_MAX = 0xFFFFFF,
     CLASS_UNKNOWN = 0x00, /* or from before there was a class for it */
-    CLASS_DISPLAY = 0x03,
     CLASS_BRIDGE = 0x06,
     CLASS_HOST_BRIDGE = 0x0600,
     CLASS_PCI_BRIDGE = 0x0604,
@@ -228,7 +227,7 @@ static void pci_read_description(const struct reading *reading) {
     bool is_brief = reading->source->is_brief;
     if (!reading->source->leaves_out_resets && (!is_brief || !device->is_bridge))
         device->reset_methods = tree_directory_attribute(reading->directory, "reset_method");
-    if (!is_brief || device->class_code >> 16 == CLASS_DISPLAY)
+    if (!is_brief || device_is_graphics_card(device))
         pci_read_bars(reading);
     if (is_brief)
         return;
@@ -238,8 +237,7 @@ static void pci_read_description(const struct reading *reading) {
 
 /* The kernel has `boot_vga` for no other class (pci_dev_attrs_are_visible()). */
 static bool pci_may_be_vga(const struct device *device) {
-    uint32_t base = device->class_code >> 16;
-    return base == CLASS_DISPLAY || base == CLASS_UNKNOWN;
+    return device_is_graphics_card(device) || device->class_code >> 16 == CLASS_UNKNOWN;
 }
 
 /* What no bridge is or has. */

@@ -1,6 +1,7 @@
 #include "engine/host/place.h"
 
 #include "engine/host/block_path.h"
+#include "engine/host/device_files.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -237,11 +238,11 @@ static char *place_udev_number(const struct tree *tree, const char *file, bool *
     char *line = memory_printf("S:%s", file), *number = NULL;
 
     if (strchr(file, '/'))
-        records = tree_list(tree, "run/udev/data");
+        records = tree_list(tree, UDEV_RECORDS);
     for (size_t i = 0; i < records.count && !number; i++) {
         if (*records.items[i] != 'b' && *records.items[i] != 'c')
             continue;
-        char *path = memory_printf("run/udev/data/%s", records.items[i]);
+        char *path = memory_printf(UDEV_RECORDS "/%s", records.items[i]);
         char *text = tree_read(tree, path), *rest = text;
         for (const char *one; rest && !number && (one = text_next_line(&rest));)
             if (strcmp(one, line) == 0) {

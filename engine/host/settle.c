@@ -1,5 +1,6 @@
 #include "engine/host/settle.h"
 
+#include "engine/host/device_files.h"
 #include "engine/host/tree.h"
 #include "engine/system/clock.h"
 #include "lexer/memory.h"
@@ -15,7 +16,6 @@
 #define UDEV_SOCKET "run/udev/control" /* there is none without udevd */
 /* There as long as events are queued: udev_queue_is_empty() of systemd. */
 #define UDEV_QUEUE "run/udev/queue"
-#define UDEV_RECORDS "run/udev/data"
 /* In the record until udevd has run the RUN programs; of systemd from 257. */
 #define UDEV_AT_WORK "E:ID_PROCESSING=1"
 

@@ -9,6 +9,7 @@
 #include "engine/host/anonymize.h"
 #include "engine/host/architecture.h"
 #include "engine/host/block_path.h"
+#include "engine/host/device_files.h"
 #include "engine/host/framebuffer.h"
 #include "engine/host/host.h"
 #include "engine/host/mounts.h"
@@ -1180,8 +1181,8 @@ static const struct row rows[] = {
     LINES("proc", "swaps", snapshot_write_swap, NULL),
     COPIES("etc/zfs data/zfs", "zpool.cache", snapshot_copy_pool_cache),
     COPIES("etc", "drbd.conf drbd.d/*", snapshot_copy_drbd),
-    ATTRIBUTES("run/udev/data", "b*", snapshot_udev_record),
-    ATTRIBUTES("run/udev/data", "c*", snapshot_udev_links),
+    ATTRIBUTES(UDEV_RECORDS, "b*", snapshot_udev_record),
+    ATTRIBUTES(UDEV_RECORDS, "c*", snapshot_udev_links),
 
     /* the network */
     ENTRIES("sys/class", "net"),

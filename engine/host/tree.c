@@ -234,6 +234,12 @@ struct tree_directory tree_enter(const struct tree *tree, const char *path) {
     return directory;
 }
 
+void tree_leave(const struct tree_directory *directory) {
+    if (directory->fd >= 0)
+        close(directory->fd);
+    free(directory->place);
+}
+
 /* Where the text of a link in the directory `place` leads if no part of it is a link; the caller
  * frees it. NULL: ".." is not at its beginning alone. */
 static char *tree_follow(const char *place, const char *target) {

@@ -53,13 +53,14 @@ char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor 
 /* A directory to hand to the functions with `directory` and to close(2), or -1. */
 int tree_directory(const struct tree *tree, const char *path);
 
-/* Such a directory, and where it is as tree_resolve() tells it; NULL: ask that. The caller closes
- * the one and frees the other. */
+/* Such a directory, and where it is as tree_resolve() tells it; NULL: ask that. Ended with
+ * tree_leave(), or the caller closes the one and frees the other. */
 struct tree_directory {
     int fd;
     char *place;
 };
 struct tree_directory tree_enter(const struct tree *tree, const char *path);
+void tree_leave(const struct tree_directory *directory);
 /* The same of PATH, which is the entry NAME of `parent`. It takes fewer calls where that is a link
  * straight to its place, as in the classes of sysfs. */
 struct tree_directory tree_enter_entry(const struct tree *tree, const struct tree_directory *parent,

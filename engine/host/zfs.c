@@ -1,6 +1,7 @@
 #include "engine/host/zfs.h"
 
 #include "engine/host/block_path.h"
+#include "engine/host/device_files.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -78,7 +79,7 @@ static char *zfs_value_of(const char *text, const char *key) {
  * any pool. */
 static void zfs_link_member(struct usage *usage, struct node *node) {
     struct graph *graph = &usage->host->block;
-    char *path = node->number ? memory_printf("run/udev/data/b%s", node->number) : NULL;
+    char *path = node->number ? memory_printf(UDEV_RECORDS "/b%s", node->number) : NULL;
     char *record = path ? tree_read(usage->tree, path) : NULL;
     char *type = record ? zfs_value_of(record, "E:ID_FS_TYPE=") : NULL;
     char *pool = record ? zfs_value_of(record, "E:ID_FS_LABEL=") : NULL;
